@@ -1,0 +1,1 @@
+from dagstack_plugins import *

@@ -1,0 +1,115 @@
+"""Extend an application with plugins it has never seen, safely and fast.
+
+A kind of plugin is declared once, in YAML with JSON Schemas. Plugins are folders or packages with a small manifest. A
+``PluginRegistry`` finds them, starts them, lends them resources, and routes each call to the right one.
+
+The public names are those of ``__init__.pyi``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from dagstack_plugins import version
+
+__version__ = version.VERSION
+
+_NAMES = {
+    "calls": (
+        "Call",
+        "STOP_CHAIN",
+    ),
+    "checkpoints": (
+        "Checkpoint",
+        "CheckpointStore",
+        "FileCheckpoints",
+        "MemoryCheckpoints",
+    ),
+    "context": ("PluginContext",),
+    "discovery.folders": ("DEFAULT_IGNORE",),
+    "dispatch.broadcast": (
+        "BroadcastCollectDispatcher",
+        "BroadcastNotifyDispatcher",
+        "Collected",
+    ),
+    "dispatch.capability": ("CapabilityDispatcher",),
+    "dispatch.chain": ("ChainDispatcher",),
+    "dispatch.proxy": ("Proxy",),
+    "dispatch.singleton": ("SingletonDispatcher",),
+    "errors": (
+        "AmbiguousPlugin",
+        "BroadcastErrors",
+        "DependencyCycle",
+        "DispatchMismatch",
+        "Fault",
+        "HookUnknown",
+        "HookspecInvalid",
+        "KindUnknown",
+        "ManifestInvalid",
+        "NoCapabilityMatch",
+        "PayloadInvalid",
+        "PluginError",
+        "PluginLoadError",
+        "PluginRegistryError",
+        "PluginUnavailable",
+        "ResourceUndeclared",
+        "RuntimeNotSupported",
+        "TeardownErrors",
+        "VersionIncompatible",
+    ),
+    "kinds.compile": ("hookimpl",),
+    "kinds.model": ("Dispatch",),
+    "kinds.payload": ("Payload",),
+    "kinds.payloads": ("PayloadTypes",),
+    "manifest": (
+        "PluginManifest",
+        "load_manifest",
+    ),
+    "plugin": (
+        "PluginState",
+        "PluginStatus",
+    ),
+    "progress": (
+        "ListProgress",
+        "LogProgress",
+        "NoProgress",
+        "Progress",
+        "ProgressEvent",
+        "ProgressSink",
+    ),
+    "registry": ("PluginRegistry",),
+    "resources": (
+        "BlobNotFound",
+        "BlobStore",
+        "Clock",
+        "DeterministicRng",
+        "FrozenClock",
+        "InMemoryBlobStore",
+        "LentResources",
+        "MemoryBlobStore",
+        "RandomRng",
+        "ResourceRegistry",
+        "Rng",
+        "ScopedTempDir",
+        "SystemClock",
+        "TempDir",
+    ),
+}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    # Each name costs its import when it is first touched (PEP 562), so that importing the package costs next to nothing.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,172 @@
+"""What a plugin must pass before it is registered, in the order in which users can act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import jsonschema_rs
+
+from dagstack_plugins.discovery.sources import Source
+from dagstack_plugins.errors import (
+    Fault,
+    ManifestInvalid,
+    PluginRegistryError,
+    RuntimeNotSupported,
+    VersionIncompatible,
+)
+from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance
+from dagstack_plugins.schemafaults import dotted
+from dagstack_plugins.version import VERSION
+
+RUNTIMES = ("in_process",)
+"""What this installation can run, in the order in which it chooses."""
+
+_MODELS = ("sync", "async")
+
+
+@attrs.frozen
+class HostRules:
+    """What the host says about where plugins run.
+
+    Attributes:
+        runtimes: the runtimes that it wants, first choice first.
+        runtime_for: (kind, name) to the runtime of that one plugin.
+    """
+
+    runtimes: Sequence[str] = RUNTIMES
+    runtime_for: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
+
+
+def refused(source: str, error: PluginRegistryError, manifest: PluginManifest | None = None) -> Plugin:
+    """A plugin that stays outside, with the reason."""
+    plugin = Plugin(
+        location=source,
+        manifest=manifest,
+        kind=manifest.kind if manifest else error.kind,
+        name=manifest.name if manifest else error.plugin,
+    )
+    plugin.become(PluginState.UNAVAILABLE, str(error), error)
+    return plugin
+
+
+def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> Plugin:
+    """Check a plugin whose kind is known, and load it.
+
+    Raises:
+        VersionIncompatible: if it was made for another version of its kind or of this package.
+        RuntimeNotSupported: if it can't run here.
+        ManifestInvalid: if the schema of its configuration is none.
+        PluginLoadError: if its code fails, or doesn't fit its kind.
+    """
+    _check_versions(manifest, compiled)
+    runtime = _runtime(manifest, compiled, rules)
+    try:
+        found = source.find(manifest, tuple(compiled.kind.hooks))
+        instance = make_instance(found, manifest, source.location)
+        schema = (
+            manifest.config_schema if manifest.config_schema is not None else getattr(instance, "config_schema", None)
+        )
+        _check_config_schema(manifest, schema)
+        return Plugin(
+            location=source.location,
+            manifest=manifest,
+            kind=manifest.kind,
+            name=manifest.name,
+            runtime=runtime,
+            instance=instance,
+            bindings=bind_hooks(instance, compiled, manifest, source.location),
+            matches=bind_matches(instance, manifest, source.location),
+            config_schema=schema,
+            unload=source.forget,
+        )
+    except BaseException as error:
+        source.forget()
+        if isinstance(error, PluginRegistryError):
+            error.kind, error.plugin = manifest.kind, manifest.name
+        raise
+
+
+def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
+    kind = compiled.kind
+    major, _, rest = manifest.kind_api_version.partition(".")
+    minor = int(rest.partition(".")[0] or 0)
+    if int(major) != kind.major or minor > kind.minor:
+        raise VersionIncompatible(
+            f"plugin {manifest.name!r} was made for kind_api_version {manifest.kind_api_version!r} of kind {kind.name!r}, "
+            f"but {kind.version} is registered; the major must be the same, the minor not above",
+            wanted=manifest.kind_api_version,
+            found=kind.version,
+            kind=kind.name,
+            plugin=manifest.name,
+        )
+    if not manifest.core_specifiers.contains(VERSION, prereleases=True):
+        raise VersionIncompatible(
+            f"plugin {manifest.name!r} wants core_version {manifest.core_version!r}, but dagstack-plugins is {VERSION}",
+            wanted=manifest.core_version,
+            found=VERSION,
+            kind=kind.name,
+            plugin=manifest.name,
+        )
+
+
+def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> str:
+    wanted = rules.runtime_for.get(manifest.key)
+    order = [wanted] if wanted else list(rules.runtimes)
+    if compiled.kind.in_process_only:
+        order = [runtime for runtime in order if runtime == "in_process"]
+    chosen = next((runtime for runtime in order if runtime in manifest.runtime), None)
+    if chosen is None:
+        raise RuntimeNotSupported(
+            f"plugin {manifest.name!r} of kind {manifest.kind!r} runs as {', '.join(manifest.runtime)}, "
+            f"but this host runs {', '.join(order) or 'nothing'}"
+            + (" plugins of this kind" if compiled.kind.in_process_only else ""),
+            allowed=manifest.runtime,
+            available=order,
+            kind=manifest.kind,
+            plugin=manifest.name,
+        )
+    if manifest.execution_model not in _MODELS:
+        raise RuntimeNotSupported(
+            f"plugin {manifest.name!r} says execution_model = {manifest.execution_model!r}; "
+            f"dagstack-plugins {VERSION} runs {' and '.join(_MODELS)}",
+            allowed=(manifest.execution_model,),
+            available=_MODELS,
+            kind=manifest.kind,
+            plugin=manifest.name,
+        )
+    return chosen
+
+
+def _check_config_schema(manifest: PluginManifest, schema: Any) -> None:
+    if schema is None:
+        return
+    try:
+        jsonschema_rs.meta.validate(schema)
+        config_validator(schema)
+    except jsonschema_rs.ValidationError as error:
+        fault = Fault(dotted(error.instance_path, "plugin.config_schema"), f"not a JSON Schema: {error.message}")
+    except (TypeError, ValueError) as error:
+        fault = Fault("plugin.config_schema", f"not a JSON Schema: {error}")
+    else:
+        return
+    raise ManifestInvalid(
+        f"manifest {manifest.file or 'given as a dict'} is not valid:",
+        file=str(manifest.file) if manifest.file else None,
+        faults=[fault],
+        kind=manifest.kind,
+        plugin=manifest.name,
+    )
+
+
+def config_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """A validator of a plugin's configuration, which fetches nothing."""
+    return jsonschema_rs.Draft202012Validator(dict(schema), validate_formats=True, retriever=_nothing)
+
+
+def _nothing(uri: str) -> Any:
+    raise ValueError(f"{uri} is outside the schema; write it in")

@@ -1,0 +1,187 @@
+"""Code of plugin folders, imported without touching ``sys.path``, each folder as a package of its own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from dagstack_plugins.errors import PluginLoadError
+from dagstack_plugins.schemafaults import nearest
+
+PREFIX: Final = "dagstack._discovered"
+DEFAULT_MODULE: Final = "plugin"
+_lock: Final = threading.RLock()
+
+
+class LoadedFolder:
+    """A plugin's folder as a package: ``dagstack._discovered.<name>``, its modules below it.
+
+    Args:
+        folder: the folder.
+        name: the plugin's name; a second folder of that name gets a suffix.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        with _lock:
+            _ensure_root()
+            self.package = _free_name(f"{PREFIX}.{name}")
+            # Taken before the code runs, so that nothing it does can take the name.
+            self._module = self._new_package()
+            sys.modules[self.package] = self._module
+
+    def _new_package(self) -> ModuleType:
+        init = self.folder / "__init__.py"
+        if init.is_file():
+            spec = importlib.util.spec_from_file_location(
+                self.package, init, submodule_search_locations=[str(self.folder)]
+            )
+        else:
+            spec = importlib.util.spec_from_loader(self.package, loader=None, is_package=True)
+        if spec is None:
+            raise PluginLoadError(f"{init} cannot be imported", file=str(init))
+        module = importlib.util.module_from_spec(spec)
+        module.__path__ = [str(self.folder)]
+        return module
+
+    def load(self, module: str) -> ModuleType:
+        """Import one module of the folder.
+
+        Args:
+            module: its dotted name, below the folder.
+
+        Raises:
+            PluginLoadError: if it isn't there, lies elsewhere, or fails while it is imported.
+        """
+        spec = self._module.__spec__
+        if spec is not None and (loader := spec.loader) is not None:
+            imported(lambda: loader.exec_module(self._module), self.folder / "__init__.py")
+        self._check_inside(module)
+        full = f"{self.package}.{module}"
+        loaded: ModuleType = imported(
+            lambda: importlib.import_module(full), self.folder / f"{module.replace('.', '/')}.py"
+        )
+        return loaded
+
+    def _check_inside(self, module: str) -> None:
+        name, path = self.package, [str(self.folder)]
+        for part in module.split("."):
+            name = f"{name}.{part}"
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            if spec is None:
+                raise PluginLoadError(
+                    f"there is no module {module!r} in {self.folder}; entry_point names a file of the plugin's folder",
+                    file=str(self.folder),
+                )
+            if spec.origin is not None and not Path(spec.origin).resolve().is_relative_to(self.folder.resolve()):
+                raise PluginLoadError(
+                    f"module {module!r} of {self.folder} lies outside it, at {Path(spec.origin).resolve()}; "
+                    "a plugin's code is inside its folder",
+                    file=spec.origin,
+                )
+            path = list(spec.submodule_search_locations or ())
+
+    def unload(self) -> None:
+        """Forget the package and all modules below it."""
+        unload_package(self.package)
+
+
+def unload_package(package: str) -> None:
+    """Remove a discovered package, and what is below it, from ``sys.modules``."""
+    with _lock:
+        for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+            del sys.modules[name]
+
+
+def _ensure_root() -> None:
+    if PREFIX not in sys.modules:
+        root = ModuleType(PREFIX)
+        root.__path__ = []
+        sys.modules[PREFIX] = root
+
+
+def _free_name(wanted: str) -> str:
+    name, number = wanted, 2
+    while name in sys.modules:
+        name, number = f"{wanted}_{number}", number + 1
+    return name
+
+
+def imported(action: Callable[[], Any], file: object) -> Any:
+    """What ``action`` imports.
+
+    Raises:
+        PluginLoadError: whatever else it raises, or if it exits.
+    """
+    try:
+        return action()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a module that exits must not take the host along
+        where = _where(error)
+        what = "exits" if isinstance(error, SystemExit) else f"raises {type(error).__name__}: {error}"
+        raise PluginLoadError(f"{file} cannot be imported: it {what}{where}", file=str(file)) from error
+
+
+def _where(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    frames = [frame for frame in frames if frame.filename != __file__]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
+
+def defined_classes(module: ModuleType) -> Iterator[type]:
+    """The classes that a module defines itself; imported ones don't count."""
+    for value in vars(module).values():
+        if isinstance(value, type) and value.__module__ == module.__name__:
+            yield value
+
+
+def named_class(module: ModuleType, name: str, file: str) -> type:
+    """The class that an entry point names.
+
+    Raises:
+        PluginLoadError: if it isn't there; it lists those that are.
+    """
+    found = getattr(module, name, None)
+    if isinstance(found, type):
+        return found
+    names = [cls.__name__ for cls in defined_classes(module)]
+    problem = f"has no class {name!r}{nearest(name, names)}" if found is None else f"has {name!r}, which is no class"
+    raise PluginLoadError(
+        f"{file} {problem}; it defines: {', '.join(names) or 'no class'}; write one of them in entry_point, or rename it",
+        file=file,
+    )
+
+
+def only_class(module: ModuleType, hooks: Collection[str], kind: str, file: str) -> type:
+    """The one class of a module that implements a hook.
+
+    Raises:
+        PluginLoadError: if there is none, or several; it lists the classes found.
+    """
+    classes = list(defined_classes(module))
+    fitting = [
+        cls
+        for cls in classes
+        if not inspect.isabstract(cls) and any(callable(getattr(cls, hook, None)) for hook in hooks)
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    told = ", ".join(cls.__name__ for cls in fitting or classes) or "none"
+    problem = "several classes that implement" if fitting else "no class that implements"
+    raise PluginLoadError(
+        f"{file} defines {problem} a hook of kind {kind!r} ({', '.join(hooks)}); classes found: {told}; "
+        "write the plugin's class in entry_point",
+        file=file,
+    )

@@ -1,0 +1,189 @@
+"""Where a plugin's class comes from: a folder, an object that was handed over, an installed module."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+import attrs
+
+from dagstack_plugins.discovery.loading import (
+    DEFAULT_MODULE,
+    LoadedFolder,
+    imported,
+    named_class,
+    only_class,
+)
+from dagstack_plugins.errors import PluginLoadError
+from dagstack_plugins.manifest import PluginManifest
+
+
+class Source(Protocol):
+    """Where a plugin's code is.
+
+    Attributes:
+        location: the same, for people.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where the plugin came from."""
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
+        """The plugin's class, or the object that is the plugin.
+
+        Raises:
+            PluginLoadError: if the code fails, or no class fits.
+        """
+
+    def forget(self) -> None:
+        """Drop the code that ``find`` loaded."""
+
+
+@attrs.define
+class FolderSource:
+    """Code in a plugin's folder, isolated."""
+
+    folder: Path
+    _loaded: LoadedFolder | None = None
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
+        """The class that ``entry_point`` names, or the only one in ``plugin.py`` that fits."""
+        module_name, _, class_name = (manifest.entry_point or DEFAULT_MODULE).partition(":")
+        file = str(self.folder / f"{module_name.replace('.', '/')}.py")
+        if not manifest.entry_point and not Path(file).is_file():
+            raise PluginLoadError(
+                f"there is no {file}; write the plugin there, or name its class in entry_point", file=file
+            )
+        self._loaded = LoadedFolder(self.folder, manifest.name)
+        module = self._loaded.load(module_name)
+        return named_class(module, class_name, file) if class_name else only_class(module, hooks, manifest.kind, file)
+
+    def forget(self) -> None:
+        """Remove its modules."""
+        if self._loaded is not None:
+            self._loaded.unload()
+            self._loaded = None
+
+
+@attrs.frozen
+class UnreadableSource:
+    """A place that could not be looked into."""
+
+    location: str
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing can be found here
+        """Nothing."""
+        raise PluginLoadError(f"{self.location} cannot be read", file=self.location)
+
+    def forget(self) -> None:
+        """Nothing was loaded."""
+
+
+@attrs.define
+class ObjectSource:
+    """A class or an object that the host handed over."""
+
+    plugin: Any
+
+    @property
+    def location(self) -> str:
+        """The module and name of the class."""
+        if isinstance(self.plugin, ModuleType):
+            return f"module {self.plugin.__name__}"
+        cls = self.plugin if isinstance(self.plugin, type) else type(self.plugin)
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing to look for
+        """What was handed over."""
+        return self.plugin
+
+    def forget(self) -> None:
+        """Nothing was loaded."""
+
+
+@attrs.define
+class ModuleSource:
+    """A module that the host imported."""
+
+    module: ModuleType
+
+    @property
+    def location(self) -> str:
+        """The module's name and file."""
+        return f"module {self.module.__name__}"
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
+        """The class that ``entry_point`` names, or the only one that fits."""
+        file = getattr(self.module, "__file__", None) or self.module.__name__
+        module_name, _, class_name = (manifest.entry_point or "").partition(":")
+        if not class_name:
+            return only_class(self.module, hooks, manifest.kind, file)
+        if module_name.split(".")[-1] != self.module.__name__.split(".")[-1]:
+            raise PluginLoadError(
+                f"entry_point names module {module_name!r}, but this is {self.module.__name__!r}", file=file
+            )
+        return named_class(self.module, class_name, file)
+
+    def forget(self) -> None:
+        """The module is the host's."""
+
+
+@attrs.define
+class InstalledSource:
+    """A class of an installed distribution, imported under its own name.
+
+    Attributes:
+        distribution: the distribution's name, for people.
+        module: the dotted module that its entry point names.
+        attribute: the class that its entry point names; empty if it names only the module.
+        folder: where its manifest is.
+    """
+
+    distribution: str
+    module: str
+    attribute: str
+    folder: Path
+
+    @property
+    def location(self) -> str:
+        """The distribution and module."""
+        return f"{self.module} (distribution {self.distribution})"
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
+        """The class that the entry point names, or the only one that fits; the manifest must agree."""
+        module = imported(lambda: importlib.import_module(self.module), self.module)
+        if self.attribute:
+            found = named_class(module, self.attribute, self.module)
+        elif manifest.entry_point and ":" in manifest.entry_point:
+            found = self._by_manifest(manifest)
+        else:
+            found = only_class(module, hooks, manifest.kind, self.module)
+        if manifest.entry_point and self._by_manifest(manifest) is not found:
+            raise PluginLoadError(
+                f"the entry point of {self.distribution} names {self.module}:{self.attribute or found.__name__}, its manifest "
+                f"{manifest.entry_point}; they must be the same class, or the manifest leaves entry_point out",
+                file=str(manifest.file),
+            )
+        return found
+
+    def _by_manifest(self, manifest: PluginManifest) -> Any:
+        inner, _, class_name = (manifest.entry_point or "").partition(":")
+        package = self.module if self._is_package() else self.module.rpartition(".")[0]
+        name = f"{package}.{inner}" if package else inner
+        return named_class(imported(lambda: importlib.import_module(name), name), class_name, name)
+
+    def _is_package(self) -> bool:
+        return hasattr(sys.modules[self.module], "__path__")
+
+    def forget(self) -> None:
+        """The module belongs to its distribution."""

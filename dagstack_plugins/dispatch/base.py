@@ -1,0 +1,135 @@
+"""What all dispatchers share: they are called like their hook, and compiled when plugins changed, not when called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from enum import Enum, auto
+from typing import Any, ClassVar, Protocol
+
+from dagstack_plugins.dispatch.slot import Slot
+from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.errors import DispatchMismatch, HookUnknown, PluginRegistryError
+from dagstack_plugins.kinds.model import Dispatch, Kind
+from dagstack_plugins.schemafaults import nearest
+
+Block = Callable[[Any], Any]
+Wait = Callable[[Any], Coroutine[Any, Any, Any]]
+
+
+class Form(Enum):
+    """How a caller wants to be answered."""
+
+    OWN = auto()
+    """By the hook's colour: a value or something to await."""
+    AIO = auto()
+    """Always something to await."""
+    SYNC = auto()
+    """Always a value, blocking until it is there."""
+
+
+class HasSlots(Protocol):
+    """What a dispatcher needs of a registry."""
+
+    def slot(self, kind: str) -> Slot:
+        """The place of a kind; ``KindUnknown`` if there is none."""
+
+
+class HookDispatcher:
+    """One hook, ready to be called: the arguments are the payload's.
+
+    Args:
+        registry: where the plugins are.
+        kind: the hook's kind.
+        hook: the hook's name.
+        form: how the caller wants to be answered.
+        require: capabilities that a plugin must declare to take part.
+
+    Raises:
+        KindUnknown: if the kind has no hookspec.
+        HookUnknown: if the kind has no such hook.
+        DispatchMismatch: if the hook is of another dispatch class.
+    """
+
+    dispatch: ClassVar[Dispatch | None] = None
+    """The dispatch class that it serves; ``None``: any."""
+
+    def __init__(
+        self,
+        registry: HasSlots,
+        kind: str,
+        hook: str,
+        *,
+        form: Form = Form.OWN,
+        require: frozenset[str] = frozenset(),
+    ) -> None:
+        self._slot = registry.slot(kind)
+        declared = self._slot.compiled.kind.hooks.get(hook)
+        if declared is None:
+            raise unknown_hook(self._slot.compiled.kind, hook)
+        if self.dispatch is not None and declared.dispatch is not self.dispatch:
+            raise DispatchMismatch(
+                f"{kind}.{hook} is {declared.dispatch}, and {type(self).__name__} serves {self.dispatch}; "
+                f"registry.kind({kind!r}).{hook} calls it as what it is",
+                kind=kind,
+                hook=hook,
+            )
+        self.kind = kind
+        self.hook = hook
+        self._form = form
+        self._require = require
+        self._run = self._linked_first
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the hook."""
+        return self._run(args, kwargs)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.kind}.{self.hook}>"
+
+    def answer(self, table: Table) -> tuple[Block, Wait]:
+        """What answers a payload, blocking and awaited; compiled once for each table."""
+        raise NotImplementedError
+
+    def link(self, table: Table) -> None:
+        """Compile the call from ``table``."""
+        table = table.restricted(self._require)
+        block, wait = self.answer(table)
+        load = table.compiled.codecs[self.hook].load
+
+        def run_blocking(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return block(load(args, kwargs))
+
+        async def run_waiting(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            return await wait(load(args, kwargs))
+
+        self._run = run_waiting if self._is_async(table) else run_blocking
+
+    def unlink(self) -> None:
+        """Compile the call again before it is made next."""
+        self._run = self._linked_first
+
+    def _is_async(self, table: Table) -> bool:
+        return table.is_async(self.hook) if self._form is Form.OWN else self._form is Form.AIO
+
+    def _linked_first(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            self._slot.link(self)
+        except PluginRegistryError as error:
+            if self._is_async(self._slot.table()):
+                return _failing(error)
+            raise
+        return self._run(args, kwargs)
+
+
+async def _failing(error: Exception) -> Any:
+    """An error for whoever awaits: async hooks fail when they are awaited, not when they are called."""
+    raise error
+
+
+def unknown_hook(kind: Kind, hook: str) -> HookUnknown:
+    """The error for a hook that a kind doesn't have."""
+    return HookUnknown(
+        f"kind {kind.name!r} has no hook {hook!r}{nearest(hook, kind.hooks)}; its hooks: {', '.join(kind.hooks)}",
+        kind=kind.name,
+        hook=hook,
+    )

@@ -1,0 +1,93 @@
+"""broadcast_collect: everyone answers, the caller gets a list; broadcast_notify: everyone hears, the caller gets nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.script import Batch, Outcome, Script, driven
+from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.errors import BroadcastErrors
+from dagstack_plugins.kinds.model import Dispatch
+from dagstack_plugins.plugin import PluginState
+
+_log: Final = logging.getLogger("dagstack_plugins")
+
+
+class Collected(list[Any]):
+    """The results of a broadcast, in order, and the failures beside them.
+
+    Attributes:
+        errors: the failures, as (plugin's name, exception); empty unless the hook is ``best_effort``.
+    """
+
+    def __init__(self, results: Iterable[Any] = (), errors: Iterable[tuple[str, Exception]] = ()) -> None:
+        super().__init__(results)
+        self.errors = tuple(errors)
+
+
+class BroadcastCollectDispatcher(HookDispatcher):
+    """A broadcast_collect hook: everyone who has it answers, the caller gets their results in order."""
+
+    dispatch = Dispatch.BROADCAST_COLLECT
+
+    def answer(self, table: Table) -> tuple[Block, Wait]:
+        """Ask everyone, then settle failures by the hook's policy."""
+        everyone = table.implementations(self.hook)
+        fail_fast = not table.hook(self.hook).best_effort
+
+        def collect(payload: Any) -> Script:
+            outcomes = yield Batch(everyone, payload, stop=fail_fast)
+            errors = [
+                (str(outcome.asked.plugin.name), outcome.error) for outcome in outcomes if outcome.error is not None
+            ]
+            for outcome in outcomes:
+                _mark(outcome)
+            if errors and fail_fast:
+                raise self._failed(errors) from errors[0][1]
+            return Collected((outcome.value for outcome in outcomes if outcome.error is None), errors)
+
+        return driven(collect)
+
+    def _failed(self, errors: list[tuple[str, Exception]]) -> BroadcastErrors:
+        told = "".join(f"\n  - {name}: {type(error).__name__}: {error}" for name, error in errors)
+        return BroadcastErrors(
+            f"{self.kind}.{self.hook}: a plugin failed:{told}\n"
+            "with error_policy: best_effort in the hookspec, the others' results are kept",
+            errors=errors,
+            kind=self.kind,
+            hook=self.hook,
+            plugin=errors[0][0],
+        )
+
+
+def _mark(outcome: Outcome) -> None:
+    plugin = outcome.asked.plugin
+    if outcome.error is not None and plugin.usable:
+        hook = outcome.asked.codec.hook.name
+        plugin.become(
+            PluginState.DEGRADED, f"failed in {hook}: {type(outcome.error).__name__}: {outcome.error}", outcome.error
+        )
+
+
+class BroadcastNotifyDispatcher(HookDispatcher):
+    """A broadcast_notify hook: everyone who has it hears; failures are logged, never raised."""
+
+    dispatch = Dispatch.BROADCAST_NOTIFY
+
+    def answer(self, table: Table) -> tuple[Block, Wait]:
+        """Tell everyone, and log who failed."""
+        everyone = table.implementations(self.hook)
+
+        def notify(payload: Any) -> Script:
+            for outcome in (yield Batch(everyone, payload)):
+                if outcome.error is not None:
+                    plugin, error = outcome.asked.plugin.name, outcome.error
+                    told = f"{type(error).__name__}: {error}"
+                    _log.error(
+                        "plugin %s of kind %s failed in %s: %s", plugin, self.kind, self.hook, told, exc_info=error
+                    )
+
+        return driven(notify)

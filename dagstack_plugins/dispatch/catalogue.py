@@ -1,0 +1,73 @@
+"""The kinds that a registry knows, each with its slot; built-in ones are read when they are first named."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from dagstack_plugins.dispatch.slot import Slot
+from dagstack_plugins.errors import HookspecInvalid
+from dagstack_plugins.kinds.builtin import builtin_hookspec, builtin_kinds
+from dagstack_plugins.kinds.codec import Validate
+from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.kinds.hookspec import read_hookspec
+from dagstack_plugins.kinds.model import Kind
+from dagstack_plugins.runtimes.home import HomeLoop
+
+
+class Catalogue:
+    """Kinds and their slots.
+
+    Args:
+        validate: what is checked of each call.
+        home: the loop that plugins live on.
+        looked_in: tells where plugins were looked for, for messages.
+    """
+
+    def __init__(self, validate: Validate, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
+        self._validate = validate
+        self._home = home
+        self._looked_in = looked_in
+        self._slots: dict[str, Slot] = {}
+        self._lock = threading.RLock()
+
+    def add(self, kind: Kind) -> bool:
+        """Make a kind known; whether it is new.
+
+        Raises:
+            HookspecInvalid: if it is known with other content.
+        """
+        with self._lock:
+            known = self._slots.get(kind.name)
+            if known is None:
+                self._slots[kind.name] = Slot(CompiledKind(kind, self._validate), self._home, self._looked_in)
+                return True
+            self._check_same(known.compiled.kind, kind)
+            return False
+
+    @staticmethod
+    def _check_same(known: Kind, kind: Kind) -> None:
+        if known.content == kind.content:
+            return
+        what = "other content" if known.version == kind.version else f"version {known.version}"
+        raise HookspecInvalid(
+            f"kind {kind.name!r} {kind.version} from {kind.file} is known with {what} from {known.file}; "
+            "a registry holds one contract of a kind",
+            file=str(kind.file),
+            kind=kind.name,
+        )
+
+    def find(self, name: str) -> Slot | None:
+        """The slot of a kind, if it is known or built in."""
+        slot = self._slots.get(name)
+        if slot is None and (file := builtin_hookspec(name)) is not None:
+            self.add(read_hookspec(file))
+            slot = self._slots[name]
+        return slot
+
+    def names(self) -> list[str]:
+        """All kinds that could be named."""
+        return sorted({*self._slots, *builtin_kinds()})
+
+    def __iter__(self) -> Iterator[Slot]:
+        return iter(list(self._slots.values()))

@@ -1,0 +1,54 @@
+"""chain: each plugin works on what the one before returned; the caller gets the last value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dagstack_plugins.calls import StopChain
+from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.implementation import Implementation
+from dagstack_plugins.dispatch.script import Batch, Script, driven
+from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.kinds.codec import HookCodec
+from dagstack_plugins.kinds.model import Dispatch
+
+
+class ChainDispatcher(HookDispatcher):
+    """A chain hook: all who have it, each on what the one before returned."""
+
+    dispatch = Dispatch.CHAIN
+
+    def answer(self, table: Table) -> tuple[Block, Wait]:
+        """Ask one after the other."""
+        links = table.implementations(self.hook)
+        if not links:
+            raise table.nobody(self.hook)
+        return chained(links, table.compiled.codecs[self.hook])
+
+
+def chained(links: Sequence[Implementation], codec: HookCodec) -> tuple[Block, Wait]:
+    """A chain through ``links``, in both colours."""
+
+    def chain(payload: Any) -> Script:
+        value = _UNTOUCHED
+        for link in links:
+            (outcome,) = yield Batch((link,), payload)
+            if outcome.error is not None:
+                raise outcome.error
+            if isinstance(outcome.value, StopChain):
+                value = outcome.value.value if outcome.value.has_value else value
+                break
+            value = outcome.value
+            # The last value is checked as well: an order of plugins must not decide whether a chain is sound.
+            payload = _next(codec, value, link)
+        return codec.result(payload, str(links[0].plugin.name)) if value is _UNTOUCHED else value
+
+    return driven(chain)
+
+
+_UNTOUCHED = object()
+
+
+def _next(codec: HookCodec, value: Any, link: Implementation) -> Any:
+    return codec.accept(value, str(link.plugin.name)) if codec.typed else value

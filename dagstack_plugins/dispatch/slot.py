@@ -1,0 +1,135 @@
+"""The place of one kind in a registry: its plugins come and go here, and its table is made anew when they did."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final, Protocol
+
+from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.runtimes.home import HomeLoop
+
+
+class Unset(Enum):
+    """The one value that says "not given" where ``None`` means something."""
+
+    TOKEN = 0
+
+
+UNSET: Final = Unset.TOKEN
+
+
+class Linked(Protocol):
+    """Something that is compiled from a table, and again when that changed."""
+
+    def link(self, table: Table) -> None:
+        """Take what is needed of ``table``."""
+
+    def unlink(self) -> None:
+        """Ask again before the next call."""
+
+
+class Slot:
+    """One kind of a registry.
+
+    A call reads what its dispatcher compiled from the last table. A change only unlinks the dispatchers, so that a
+    thousand changes cost one table, made by the first call after them.
+
+    Args:
+        compiled: the kind.
+        home: the loop that plugins live on.
+        looked_in: tells where plugins were looked for, for messages.
+    """
+
+    def __init__(self, compiled: CompiledKind, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
+        self.compiled = compiled
+        self.plugins: list[Plugin] = []
+        self._set_active: str | None = None
+        self._environment: str | None = None
+        self._home = home
+        self._looked_in = looked_in
+        self._accepted: dict[str, Plugin] = {}
+        self._lock = threading.RLock()
+        self._table: Table | None = None
+        self._linked: weakref.WeakSet[Linked] = weakref.WeakSet()
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names the active plugin."""
+        return f"DAGSTACK_ACTIVE_{self.compiled.kind.name.upper()}"
+
+    @property
+    def chosen(self) -> tuple[str, str] | None:
+        """The active plugin that the host chose, and how it did."""
+        if self._set_active is not None:
+            return self._set_active, "set_active"
+        return (self._environment, self.variable) if self._environment else None
+
+    def choose(self, *, set_active: str | Unset | None = UNSET, environment: str | Unset | None = UNSET) -> None:
+        """Note what the host chose; ``None`` takes a choice back."""
+        before = self.chosen
+        if not isinstance(set_active, Unset):
+            self._set_active = set_active
+        if not isinstance(environment, Unset):
+            self._environment = environment
+        if self.chosen != before:
+            self.changed()
+
+    def read_environment(self) -> None:
+        """Look whether the environment names the active plugin; done now and then, never in a call."""
+        self.choose(environment=os.environ.get(self.variable) or None)
+
+    def check_choice(self) -> None:
+        """Check that the plugin that the host chose exists.
+
+        Raises:
+            PluginUnavailable: if the kind has plugins, but none of that name.
+        """
+        if self.chosen is not None and self.plugins and self.table().named(self.chosen[0]) is None:
+            raise self.table().unknown_plugin(self.chosen[0], f", which {self.chosen[1]} names")
+
+    def accepted(self, name: str) -> Plugin | None:
+        """The plugin of a name, if it was not refused."""
+        return self._accepted.get(name)
+
+    def table(self) -> Table:
+        """The table of now."""
+        with self._lock:
+            if self._table is None:
+                self._table = Table(self.compiled, tuple(self.plugins), self.chosen, self._home, self._looked_in())
+            return self._table
+
+    def changed(self) -> None:
+        """Something that a table shows is different now."""
+        with self._lock:
+            self._table = None
+            for dispatcher in self._linked:
+                dispatcher.unlink()
+
+    def link(self, dispatcher: Linked) -> None:
+        """Let a dispatcher compile itself from the table of now, and be told when that changes."""
+        # Under the lock, so that no change comes between the table and the link.
+        with self._lock:
+            dispatcher.link(self.table())
+            self._linked.add(dispatcher)
+
+    def add(self, plugin: Plugin) -> None:
+        """A plugin of this kind, or a refused one."""
+        with self._lock:
+            self.plugins.append(plugin)
+            if not plugin.refused and plugin.name is not None:
+                self._accepted[plugin.name] = plugin
+            self.changed()
+
+    def remove(self, plugin: Plugin) -> None:
+        """Forget a plugin."""
+        with self._lock:
+            self.plugins.remove(plugin)
+            if plugin.name is not None and self._accepted.get(plugin.name) is plugin:
+                del self._accepted[plugin.name]
+            self.changed()

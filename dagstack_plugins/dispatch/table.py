@@ -1,0 +1,200 @@
+"""One kind at one moment: its plugins in order, and what a dispatcher asks about them; never changed once made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import pluggy
+
+from dagstack_plugins.dispatch.implementation import Implementation, implementation
+from dagstack_plugins.errors import KindUnknown, PluginUnavailable
+from dagstack_plugins.kinds.compile import PROJECT, CompiledKind, hookimpl
+from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.schemafaults import nearest
+
+
+def in_order(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
+    """Plugins as they answer: bands, then priority downwards, then name."""
+    return tuple(sorted(plugins, key=lambda plugin: plugin.manifest.sort_key if plugin.manifest else (3, 0, "")))
+
+
+class Table:
+    """The plugins of one kind, as they are now.
+
+    Args:
+        compiled: the kind.
+        plugins: all its plugins, refused ones included.
+        chosen: the name of the active plugin and where that was said, if it was.
+        home: the loop that plugins live on.
+        looked_in: where plugins were looked for, for messages.
+        restricted_from: the table of all plugins of the kind, if this one holds only some.
+
+    Attributes:
+        plugins: all of them, in order.
+        usable: those that take calls, in order.
+        has_plugins: whether the kind has any at all.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledKind,
+        plugins: Sequence[Plugin],
+        chosen: tuple[str, str] | None,
+        home: HomeLoop,
+        looked_in: Sequence[str] = (),
+        restricted_from: Table | None = None,
+    ) -> None:
+        self.compiled = compiled
+        self.kind = compiled.kind
+        self.chosen = chosen
+        self.plugins = in_order(plugins)
+        self.usable = tuple(plugin for plugin in self.plugins if plugin.usable)
+        self._home = home
+        self._looked_in = looked_in
+        self.has_plugins: bool = restricted_from.has_plugins if restricted_from else bool(plugins)
+        self._restricted: dict[frozenset[str], Table] = {}
+
+    def hook(self, name: str) -> Hook:
+        """The hook of a name."""
+        return self.kind.hooks[name]
+
+    def named(self, name: str) -> Plugin | None:
+        """The plugin of a name."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Plugin]:
+        # Reversed, so that the one that was accepted wins over a refused one of the same name.
+        ordered = sorted(self.plugins, key=lambda plugin: not plugin.refused)
+        return {plugin.name: plugin for plugin in ordered if plugin.name is not None}
+
+    def is_async(self, hook: str) -> bool:
+        """The colour of a hook: the hookspec's word, or async if any plugin has a coroutine function for it."""
+        declared = self.kind.hooks[hook].is_async
+        if declared is not None:
+            return declared
+        return any(plugin.bindings[hook].is_async for plugin in self.plugins if hook in plugin.bindings)
+
+    def implementation(self, plugin: Plugin, hook: str) -> Implementation:
+        """What is called of a usable plugin.
+
+        Raises:
+            PluginUnavailable: if it doesn't have the hook.
+        """
+        made = plugin.implementations.get(hook)
+        if made is None:
+            binding = plugin.bindings.get(hook)
+            if binding is None:
+                raise PluginUnavailable(
+                    f"plugin {plugin.name!r} of kind {self.kind.name!r} does not implement hook {hook!r}; "
+                    f"it implements: {', '.join(plugin.bindings) or 'none'}",
+                    reasons={str(plugin.name): f"has no {hook!r}"},
+                    kind=self.kind.name,
+                    plugin=plugin.name,
+                    hook=hook,
+                )
+            made = implementation(plugin, binding, self.compiled.codecs[hook], self._home)
+            plugin.implementations[hook] = made
+        return made
+
+    def implementations(self, hook: str) -> tuple[Implementation, ...]:
+        """Everyone who has the hook, in order."""
+        return tuple(self.implementation(plugin, hook) for plugin in self.usable if hook in plugin.bindings)
+
+    def restricted(self, require: frozenset[str]) -> Table:
+        """The same with only those plugins that declare all of ``require`` in ``capabilities``."""
+        if not require:
+            return self
+        if require not in self._restricted:
+            kept = [
+                plugin
+                for plugin in self.plugins
+                if plugin.manifest and require <= frozenset(plugin.manifest.capabilities)
+            ]
+            self._restricted[require] = Table(self.compiled, kept, self.chosen, self._home, self._looked_in, self)
+        return self._restricted[require]
+
+    def nobody(self, hook: str) -> KindUnknown | PluginUnavailable:
+        """The error for a call that nobody can take."""
+        kind = self.kind.name
+        if not self.has_plugins:
+            where = (
+                f"none was found in {', '.join(self._looked_in)}"
+                if self._looked_in
+                else "registry.discover(path) finds them"
+            )
+            return KindUnknown(f"kind {kind!r} has no plugin: {where}", kind=kind, hook=hook)
+        return self.unavailable(f"no plugin of kind {kind!r} can take the call to {hook!r}", hook)
+
+    def unavailable(self, message: str, hook: str | None = None, plugin: str | None = None) -> PluginUnavailable:
+        """An error that lists each plugin of the kind with its reason."""
+        reasons = self._reasons()
+        told = "".join(f"\n  - {name}: {reason}" for name, reason in reasons.items()) or "\n  - there are none"
+        return PluginUnavailable(message + ":" + told, reasons=reasons, kind=self.kind.name, hook=hook, plugin=plugin)
+
+    def _reasons(self) -> dict[str, str]:
+        return {str(one.name or one.location): "ready" if one.usable else one.why_not for one in self.plugins}
+
+    def unknown_plugin(self, name: str, said_by: str = "") -> PluginUnavailable:
+        """The error for a name that no plugin of the kind has."""
+        names = [str(plugin.name) for plugin in self.plugins if plugin.name]
+        kind = self.kind.name
+        return PluginUnavailable(
+            f"kind {kind!r} has no plugin {name!r}{said_by}{nearest(name, names)}; it has: {', '.join(names) or 'none'}",
+            reasons=self._reasons(),
+            kind=kind,
+            plugin=name,
+        )
+
+    @cached_property
+    def manager(self) -> pluggy.PluginManager:
+        """The kind's plugins in pluggy: the same implementations, results boxed in one-tuples.
+
+        pluggy drops ``None`` and goes on to the next plugin after it; a boxed ``None`` is a result. Its calls, made as
+        ``manager.hook.<name>(payload=…, call=…)``, give the implementations' answers in our order.
+        """
+        manager = _KindManager(PROJECT)
+        manager.add_hookspecs(self.compiled.specification)
+        # pluggy calls the last registered first.
+        for plugin in reversed(self.usable):
+            manager.register(_Adapter(self, plugin), name=str(plugin.name))
+        return manager
+
+
+class _KindManager(pluggy.PluginManager):
+    """A manager that asks an adapter for its hooks, where pluggy would look at every attribute of it."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        return super().parse_hookimpl_opts(plugin, name) if not isinstance(plugin, _Adapter) else plugin.options(name)
+
+
+class _Adapter:
+    """What pluggy sees of one plugin: a function ``(payload, call)`` for each hook."""
+
+    def __init__(self, table: Table, plugin: Plugin) -> None:
+        self._plugin = plugin
+        for hook in plugin.bindings:
+            setattr(self, hook, _boxed(table.implementation(plugin, hook), is_async=table.is_async(hook)))
+
+    def options(self, name: str) -> Any:
+        return getattr(getattr(self, name), f"{PROJECT}_impl", None)
+
+    def __dir__(self) -> list[str]:
+        return list(self._plugin.bindings)
+
+    def __repr__(self) -> str:
+        return f"<plugin {self._plugin.label}>"
+
+
+def _boxed(made: Implementation, *, is_async: bool) -> Any:
+    answer = made.wait if is_async else made.block
+
+    @hookimpl
+    def call_boxed(payload: Any, call: Any) -> tuple[Any]:  # noqa: ARG001 - every specification has both
+        return (answer(payload),)
+
+    return call_boxed

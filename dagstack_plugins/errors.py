@@ -1,0 +1,277 @@
+"""What can go wrong, one class each; every error carries what it knows as attributes.
+
+The message says what was found, where, and what to do about it; the attributes say the same to programs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@attrs.frozen
+class Fault:
+    """One thing that is wrong in a document.
+
+    Attributes:
+        path: where in the document, dotted (``plugin.resources.required[1]``); empty for the document itself.
+        message: what was found and what is expected.
+        line: 1-based line in the file, where known.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}{self.path}: {self.message}" if self.path else f"{where}{self.message}"
+
+
+class PluginRegistryError(Exception):
+    """Root of all errors of this package.
+
+    Args:
+        message: what was found, where, and what to do.
+        kind: the kind concerned, if one is.
+        plugin: the name of the plugin concerned, if one is.
+        hook: the hook concerned, if one is.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        kind: str | None = None,
+        plugin: str | None = None,
+        hook: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.plugin = plugin
+        self.hook = hook
+
+
+class _Faulty(PluginRegistryError):
+    """A document with faults: all of them are told together.
+
+    Args:
+        message: a headline; without ``faults`` the whole story.
+        file: the document's path, ``None`` for one given as an object.
+        faults: everything that was found wrong.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        faults: Sequence[Fault] = (),
+        kind: str | None = None,
+        plugin: str | None = None,
+    ) -> None:
+        told = "".join(f"\n  - {fault}" for fault in faults)
+        super().__init__(message + told, kind=kind, plugin=plugin)
+        self.file = file
+        self.faults = tuple(faults)
+
+
+class ManifestInvalid(_Faulty):
+    """A manifest that cannot be read, or breaks the manifest's schema; ``.file``, ``.faults``."""
+
+
+class HookspecInvalid(_Faulty):
+    """A hookspec that cannot be read, or declares something impossible; ``.file``, ``.faults``."""
+
+
+class KindUnknown(PluginRegistryError):
+    """Nothing is known of a kind: no hookspec, or no plugin where a call needs one."""
+
+
+class AmbiguousPlugin(PluginRegistryError):
+    """Several plugins fit where one is meant.
+
+    Args:
+        candidates: the names of the plugins that fit.
+        places: where they come from, where known.
+    """
+
+    def __init__(
+        self, message: str, *, candidates: Sequence[str] = (), places: Sequence[str] = (), **known: str | None
+    ) -> None:
+        super().__init__(message, **known)
+        self.candidates = tuple(candidates)
+        self.places = tuple(places)
+
+
+class VersionIncompatible(PluginRegistryError):
+    """A plugin was made for another version of its kind, or of this package.
+
+    Args:
+        wanted: what the plugin's manifest asks for.
+        found: what is here.
+    """
+
+    def __init__(
+        self, message: str, *, wanted: str | None = None, found: str | None = None, **known: str | None
+    ) -> None:
+        super().__init__(message, **known)
+        self.wanted = wanted
+        self.found = found
+
+
+class RuntimeNotSupported(PluginRegistryError):
+    """A plugin can run only where this host cannot run it.
+
+    Args:
+        allowed: the runtimes that the manifest allows.
+        available: the runtimes that the host has.
+    """
+
+    def __init__(
+        self, message: str, *, allowed: Sequence[str] = (), available: Sequence[str] = (), **known: str | None
+    ) -> None:
+        super().__init__(message, **known)
+        self.allowed = tuple(allowed)
+        self.available = tuple(available)
+
+
+class PluginLoadError(PluginRegistryError):
+    """A plugin's code cannot be loaded, or does not fit its kind.
+
+    Args:
+        file: the file or module concerned.
+    """
+
+    def __init__(self, message: str, *, file: str | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.file = file
+
+
+class DependencyCycle(PluginRegistryError):
+    """Plugins depend on each other in a circle.
+
+    Args:
+        cycle: the circle as ``kind/name``, the first repeated at the end.
+    """
+
+    def __init__(self, message: str, *, cycle: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.cycle = tuple(cycle)
+
+
+class PayloadInvalid(PluginRegistryError):
+    """What goes into a hook, or comes out of it, breaks the hook's schema.
+
+    Args:
+        side: ``"input"`` or ``"output"``.
+        path: JSON path of the first fault (``$.source``).
+        faults: every fault.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        side: str | None = None,
+        path: str | None = None,
+        faults: Sequence[Fault] = (),
+        **known: str | None,
+    ) -> None:
+        super().__init__(message, **known)
+        self.side = side
+        self.path = path
+        self.faults = tuple(faults)
+
+
+class PluginUnavailable(PluginRegistryError):
+    """No plugin can take the call.
+
+    Args:
+        reasons: each plugin of the kind, with the reason why it cannot.
+    """
+
+    def __init__(self, message: str, *, reasons: dict[str, str] | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.reasons = dict(reasons or {})
+
+
+class PluginError(PluginRegistryError):
+    """A plugin in another process failed.
+
+    Args:
+        error_type: the name of the error's type over there.
+        remote_traceback: its traceback, as text.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_type: str | None = None,
+        remote_traceback: str | None = None,
+        **known: str | None,
+    ) -> None:
+        super().__init__(message, **known)
+        self.error_type = error_type
+        self.remote_traceback = remote_traceback
+
+
+class ResourceUndeclared(PluginRegistryError, AttributeError):
+    """A plugin reads a resource that its manifest does not declare.
+
+    Args:
+        resource: the name that was read.
+    """
+
+    def __init__(self, message: str, *, resource: str | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.resource = resource
+
+
+class DispatchMismatch(PluginRegistryError):
+    """A call in a form that the hook does not have."""
+
+
+class HookUnknown(DispatchMismatch, AttributeError):
+    """A kind has no hook of that name; the message suggests the nearest."""
+
+
+class NoCapabilityMatch(PluginRegistryError):
+    """No plugin fits a payload of a capability hook, and there is no fallback.
+
+    Args:
+        looked_for: the payload's fields that routing reads, with their values.
+    """
+
+    def __init__(self, message: str, *, looked_for: dict[str, Any] | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.looked_for = dict(looked_for or {})
+
+
+class BroadcastErrors(PluginRegistryError):
+    """A plugin failed in a ``fail_fast`` broadcast.
+
+    Args:
+        errors: the failures, as (plugin, exception).
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[tuple[str, BaseException]] = (), **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.errors = tuple(errors)
+
+
+class TeardownErrors(PluginRegistryError):
+    """Plugins failed, or overran, while they were torn down; all of them were torn down all the same.
+
+    Args:
+        errors: the failures, as (``kind/name``, exception).
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[tuple[str, BaseException]] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)

@@ -1,0 +1,292 @@
+"""A hookspec file becomes a ``Kind``: every fault at once, each with its line."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jsonschema_rs
+
+from dagstack_plugins.errors import Fault, HookspecInvalid
+from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
+from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
+from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles, subschemas
+from dagstack_plugins.kinds.yamldoc import YamlDocument, read_yaml
+from dagstack_plugins.schemafaults import dotted, nearest, sentence, shown
+
+DEFAULT_MATCH: Final[Mapping[str, str]] = {
+    "language": "supports_languages",
+    "extension": "supports_extensions",
+    "mime_type": "supports_mime_types",
+}
+_VERSION_FILE: Final = re.compile(r"v(\d+)\.ya?ml")
+_ONLY_FOR: Final = {
+    "selection": Dispatch.SINGLETON,
+    "error_policy": Dispatch.BROADCAST_COLLECT,
+    "match": Dispatch.CAPABILITY,
+}
+_RESERVED: Final = ("aio", "sync", "setup", "teardown", "health", "matches")
+
+_Path = tuple[str | int, ...]
+
+
+def hookspec_files(path: Path) -> list[Path]:
+    """The hookspec files that ``path`` stands for: itself, the versions in a kind's folder, or a folder of kinds.
+
+    Raises:
+        HookspecInvalid: if there is none.
+    """
+    if path.is_file():
+        return [path]
+    if not path.exists():
+        raise HookspecInvalid(f"there is no hookspec {path}; name a YAML file or a folder of kinds", file=str(path))
+    found = sorted(
+        file for file in (*path.glob("*.y*ml"), *path.glob("*/*.y*ml")) if _VERSION_FILE.fullmatch(file.name)
+    )
+    if not found:
+        raise HookspecInvalid(f"{path} holds no hookspec; expected <kind>/v<major>.yaml below it", file=str(path))
+    return found
+
+
+def read_hookspec(file: Path) -> Kind:
+    """Read and check one hookspec file.
+
+    Raises:
+        HookspecInvalid: with every fault of the file and of the schemas that it names.
+    """
+    file = file.absolute()
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _invalid(file, [Fault("", f"not UTF-8: {error.reason} at byte {error.start}")]) from None
+    except OSError as error:
+        raise HookspecInvalid(f"hookspec {file} cannot be read: {error.strerror}", file=str(file)) from None
+    document = read_yaml(text)
+    if document.faults:
+        raise _invalid(file, document.faults)
+    return build_kind(document, SchemaFiles(file.parent), file)
+
+
+def build_kind(document: YamlDocument, schemas: SchemaFiles, file: Path | None = None) -> Kind:
+    """Check a hookspec that was read, and build its kind.
+
+    Args:
+        document: the declaration.
+        schemas: the schema files that it may name.
+        file: where it came from.
+
+    Raises:
+        HookspecInvalid: with every fault.
+    """
+    reader = _Reader(document, schemas, file)
+    kind = reader.kind()
+    if kind is None:
+        raise _invalid(file, reader.faults, document.data)
+    return kind
+
+
+def _invalid(file: Path | None, faults: list[Fault], data: Any = None) -> HookspecInvalid:
+    kind = data.get("kind") if isinstance(data, dict) else None
+    return HookspecInvalid(
+        f"hookspec {file or 'given as an object'} is not valid:",
+        file=str(file) if file else None,
+        faults=sorted(faults, key=lambda fault: fault.line or 0),
+        kind=kind if isinstance(kind, str) else None,
+    )
+
+
+@cache
+def hookspec_schema() -> dict[str, Any]:
+    """The shape of a hookspec, as a JSON Schema (2020-12)."""
+    text = files("dagstack_plugins.kinds").joinpath("hookspec.schema.json").read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+@cache
+def _shape() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(hookspec_schema())
+
+
+class _Reader:
+    """Turns one document into a kind, collecting faults on the way."""
+
+    def __init__(self, document: YamlDocument, schemas: SchemaFiles, file: Path | None) -> None:
+        self.faults: list[Fault] = []
+        self._document = document
+        self._schemas = schemas
+        self._file = file
+
+    def kind(self) -> Kind | None:
+        data = self._document.data
+        if not self._check_shape(data):
+            return None
+        self._check_file_name(data)
+        hooks: dict[str, Hook] = {}
+        for index, entry in enumerate(data["hooks"]):
+            hook = self._hook(entry, ("hooks", index))
+            if hook.name in hooks:
+                self._fault(("hooks", index, "name"), f"a second hook is named {hook.name!r}; names are unique")
+            hooks[hook.name] = hook
+        if self.faults:
+            return None
+        constraints = data.get("constraints", {})
+        return Kind(
+            name=data["kind"],
+            version=data["kind_api_version"],
+            description=data.get("description", ""),
+            hooks=hooks,
+            in_process_only=constraints.get("in_process_only", False),
+            singleton_per_runtime=constraints.get("singleton_per_runtime", False),
+            file=self._file,
+            content={**data, "hooks": [_content(entry, hooks[entry["name"]]) for entry in data["hooks"]]},
+            schemas=self._schemas,
+        )
+
+    def _fault(self, path: _Path, message: str) -> None:
+        self.faults.append(Fault(dotted(path, ""), message, self._document.line(path)))
+
+    def _check_shape(self, data: Any) -> bool:
+        if not isinstance(data, dict):
+            found = "the file is empty" if data is None else f"found {shown(data)}"
+            self._fault((), f"{found}; a hookspec is a mapping with 'kind', 'kind_api_version' and 'hooks'")
+            return False
+        try:
+            to_json(data)
+        except NotJson as error:
+            self._fault(tuple(error.path), f"{error}; quote it to make it a string")
+            return False
+        for found in _shape().iter_errors(data):
+            self._shape_fault(found)
+        return not self.faults
+
+    def _shape_fault(self, error: jsonschema_rs.ValidationError) -> None:
+        path = tuple(error.instance_path)
+        if error.kind.name == "additionalProperties":
+            fields = _fields_at(path)
+            for name in error.kind.as_dict()["unexpected"]:
+                self._fault((*path, name), f"unknown field{nearest(name, fields)}; known are {', '.join(fields)}")
+            return
+        self._fault(path, _advice(path, error) or sentence(error))
+
+    def _check_file_name(self, data: dict[str, Any]) -> None:
+        named = _VERSION_FILE.fullmatch(self._file.name) if self._file else None
+        major = data["kind_api_version"].split(".")[0]
+        if named and named[1] != major:
+            self._fault(
+                ("kind_api_version",), f"the file is {named[0]}, but declares major {major}; rename one of them"
+            )
+
+    def _hook(self, entry: dict[str, Any], path: _Path) -> Hook:
+        dispatch = Dispatch(entry["dispatch"])
+        for field, only in _ONLY_FOR.items():
+            if field in entry and dispatch is not only:
+                self._fault((*path, field), f"is for dispatch {only.value} only; this hook is {dispatch.value}")
+        template = entry.get("mcp_tool_name_template", "{kind}.{plugin}.{hook}")
+        self._check_template(template, (*path, "mcp_tool_name_template"))
+        return Hook(
+            name=entry["name"],
+            dispatch=dispatch,
+            description=entry.get("description", ""),
+            input_schema=self._input_schema(entry, path),
+            output_schema=self._schema(entry, "output_schema", path),
+            is_async=entry.get("async"),
+            required=entry.get("required", not dispatch.is_broadcast),
+            named=entry.get("selection") == "named",
+            best_effort=entry.get("error_policy") == "best_effort",
+            match=entry.get("match", DEFAULT_MATCH) if dispatch is Dispatch.CAPABILITY else {},
+            mcp_exposed=entry.get("mcp_exposed", True),
+            mcp_tool_name_template=template,
+        )
+
+    def _check_template(self, template: str, path: _Path) -> None:
+        try:
+            fields = {field for _, field, _, _ in string.Formatter().parse(template) if field is not None}
+        except ValueError as error:
+            self._fault(path, f"{template!r} is not a template: {error}")
+            return
+        if unknown := fields - {"kind", "plugin", "hook"}:
+            told = ", ".join(f"{{{field}}}" for field in sorted(unknown))
+            self._fault(path, f"unknown {told}; known are {{kind}}, {{plugin}} and {{hook}}")
+
+    def _schema(self, entry: dict[str, Any], field: str, path: _Path) -> Schema | None:
+        given = entry.get(field)
+        if given is None:
+            return None
+        where = (*path, field)
+        try:
+            schema = self._schemas.load(given) if isinstance(given, str) else Schema(given, self._own_name())
+        except SchemaFault as error:
+            self._fault(where, str(error))
+            return None
+        faults = self._schemas.faults(schema) or list(_default_faults(self._schemas, schema))
+        for fault in faults:
+            inside = f", at {fault.path}" if fault.path else ""
+            source = schema.file + inside + ": " if isinstance(given, str) else inside.removeprefix(", ") + ": "
+            self._fault(where, source.removeprefix(": ") + fault.message)
+        return None if faults else schema
+
+    def _input_schema(self, entry: dict[str, Any], path: _Path) -> Schema | None:
+        schema = self._schema(entry, "input_schema", path)
+        if schema is not None and _never_an_object(schema.body):
+            found = schema.body.get("type") if isinstance(schema.body, dict) else schema.body
+            self._fault((*path, "input_schema"), f"a payload is an object, but this schema's type is {shown(found)}")
+            return None
+        return schema
+
+    def _own_name(self) -> str:
+        return self._file.name if self._file else "hookspec"
+
+
+def _content(entry: dict[str, Any], hook: Hook) -> dict[str, Any]:
+    """A hook's declaration with its schemas read in: what makes two hookspecs the same."""
+    schemas = {"input_schema": hook.input_schema, "output_schema": hook.output_schema}
+    return {**entry, **{field: schema.body for field, schema in schemas.items() if schema is not None}}
+
+
+def _fields_at(path: _Path) -> list[str]:
+    schema = hookspec_schema()
+    if not path:
+        return list(schema["properties"])
+    if path == ("constraints",):
+        return list(schema["properties"]["constraints"]["properties"])
+    return list(schema["$defs"]["hook"]["properties"])
+
+
+def _advice(path: _Path, error: jsonschema_rs.ValidationError) -> str | None:
+    """A better sentence for the slips that YAML invites."""
+    field, found = path[-1] if path else None, error.instance
+    if field == "kind_api_version":
+        return f"found {shown(found)}; expected major.minor.patch, such as 1.0.0" + (
+            f" (YAML reads {found} as a number)" if isinstance(found, int | float) else ""
+        )
+    if field == "name" and isinstance(found, bool):
+        return f"YAML reads this word as {str(found).lower()}; write it in quotes"
+    if field == "name" and found in _RESERVED:
+        return f"{found!r} is reserved; hooks are not named {', '.join(_RESERVED)}"
+    if field in {"name", "kind"} and error.kind.name == "pattern":
+        return f"{shown(found)} is not snake_case: lower-case letters, digits and underscores, a letter first"
+    if len(path) > 1 and path[-2] == "match":
+        return f"{shown(found)} names no list of a manifest; use supports_languages, supports_extensions, supports_mime_types or supports.<name>"
+    return None
+
+
+def _never_an_object(body: Any) -> bool:
+    if not isinstance(body, dict):
+        return body is False
+    kinds = body.get("type", "object")
+    return "object" not in ([kinds] if isinstance(kinds, str) else kinds)
+
+
+def _default_faults(schemas: SchemaFiles, schema: Schema) -> Iterator[Fault]:
+    """Defaults that their own schema refuses: each call that leaves the property out would fail."""
+    for path, body in subschemas(schema.body):
+        if "default" in body:
+            for error in schemas.validator_at(schema, path).iter_errors(body["default"]):
+                yield Fault(dotted((*path, "default"), ""), sentence(error))

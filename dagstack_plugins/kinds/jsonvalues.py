@@ -1,0 +1,146 @@
+"""Plain JSON out of what Python code hands over, or the place where that is not possible."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from dagstack_plugins.kinds.payload import Payload
+
+
+class NotJson(Exception):
+    """A value that JSON has no form for.
+
+    Args:
+        message: what it is, and what to use instead.
+        path: the way to it from the value that was handed over.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.path: list[str | int] = []
+
+
+def to_json(value: Any) -> Any:
+    """``value`` as plain JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``, exactly.
+
+    What is plain already is handed back as it is, not copied; dataclasses, attrs objects, payloads, other mappings,
+    tuples, enums and subclasses of the plain types are rewritten.
+
+    Raises:
+        NotJson: for NaN and the infinities (RFC 8259, section 6), lone surrogates, keys that are not strings,
+            values that contain themselves, and anything else.
+    """
+    try:
+        return _to_json(value)
+    except RecursionError:
+        raise NotJson("is nested too deeply, or contains itself") from None
+
+
+def _to_json(value: Any) -> Any:
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _encodable(value)
+    if kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        if math.isfinite(value):
+            return value
+        raise NotJson(f"is {value!r}, which JSON has no number for")
+    if kind is dict:
+        return _dict(value)
+    if kind is list:
+        return _list(value)
+    return _rewritten(value)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise NotJson(f"has a lone surrogate at position {error.start}, which no JSON text can carry") from None
+    return text
+
+
+def _dict(value: dict[Any, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] | None = None
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii():
+            if not isinstance(key, str):
+                raise NotJson(f"has the key {key!r}, {_a(key)}; keys of JSON objects are strings")
+            _encodable(key)
+            if type(key) is not str:
+                return _items(value.items())
+        try:
+            json = _to_json(item)
+        except NotJson as error:
+            error.path.insert(0, key)
+            raise
+        if json is not item:
+            changed = dict(value) if changed is None else changed
+            changed[key] = json
+    return value if changed is None else changed
+
+
+def _items(items: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+    return _dict({str.__str__(key) if isinstance(key, str) else key: item for key, item in items})
+
+
+def _list(value: list[Any]) -> list[Any]:
+    changed: list[Any] | None = None
+    for index, item in enumerate(value):
+        try:
+            json = _to_json(item)
+        except NotJson as error:
+            error.path.insert(0, index)
+            raise
+        if json is not item:
+            changed = list(value) if changed is None else changed
+            changed[index] = json
+    return value if changed is None else changed
+
+
+def _rewritten(value: Any) -> Any:
+    match value:
+        case Payload():
+            return _dict(value.to_dict())
+        case Enum():
+            return _to_json(value.value)
+        case Mapping():
+            return _items(value.items())
+        case tuple() | list():
+            return _list(list(value))
+        case str():
+            return _encodable(str.__str__(value))
+        case int():
+            return int.__int__(value)
+        case float():
+            return _to_json(float.__float__(value))
+    return _from_object(value)
+
+
+def _from_object(value: Any) -> dict[str, Any]:
+    if isinstance(value, type):
+        raise NotJson(f"is the class {value.__name__}; a payload is made of values")
+    if attrs.has(type(value)):
+        return _dict({field.name.lstrip("_"): getattr(value, field.name) for field in attrs.fields(type(value))})
+    if is_dataclass(value):
+        return _dict({field.name: getattr(value, field.name) for field in dataclass_fields(value)})
+    if inspect.isawaitable(value):
+        raise NotJson(
+            f"is {_a(value)}, which nobody awaits; make the method `async def`, "
+            "or say execution_model = 'async' in the manifest"
+        )
+    raise NotJson(f"is {_a(value)}, which has no form in JSON; use dict, list, str, int, float, bool or None")
+
+
+def _a(value: object) -> str:
+    name = type(value).__qualname__
+    return f"an {name}" if name[:1].lower() in "aeiou" else f"a {name}"

@@ -1,0 +1,435 @@
+"""Each object schema of a kind becomes an attrs class; plain JSON goes into its instances and comes out again."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from keyword import iskeyword
+from typing import Any, Final
+
+import attrs
+
+from dagstack_plugins.kinds.model import Kind
+from dagstack_plugins.kinds.payload import ABSENT, NO_EXTRA, NO_NULLS, Payload, plain
+from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
+from dagstack_plugins.schemafaults import nearest
+
+Convert = Callable[[Any], Any]
+
+_SCALARS: Final = frozenset({"string", "integer", "number", "boolean", "null"})
+_PYTHON: Final = {
+    "string": "str",
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "null": "None",
+    "array": "list[Any]",
+    "object": "dict[str, Any]",
+}
+
+
+@attrs.frozen
+class Shape:
+    """What is made of the values of one schema.
+
+    Attributes:
+        type: the class of its objects, if it describes objects with properties.
+        convert: plain JSON to the kind's types; ``None`` where they are the same.
+        fill: plain JSON to the same with defaults filled in, copied where it changes; ``None`` where there are none.
+    """
+
+    type: type[Payload] | None = None
+    convert: Convert | None = None
+    fill: Convert | None = None
+
+
+class PayloadTypes:
+    """The payload classes of a kind, by attribute and by item: ``types.ChargeInput``, ``types["ChargeInput"]``.
+
+    Args:
+        kind: the kind whose schemas are compiled, once.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        builder = _Builder(kind.schemas)
+        self._kind = kind.name
+        self.inputs: Mapping[str, Shape] = {
+            hook.name: builder.root(hook.input_schema, pascal(hook.name) + "Input") for hook in kind.hooks.values()
+        }
+        self.outputs: Mapping[str, Shape] = {
+            hook.name: builder.root(hook.output_schema, pascal(hook.name) + "Output") for hook in kind.hooks.values()
+        }
+        self._classes: Mapping[str, type[Payload]] = builder.classes
+
+    def __getitem__(self, name: str) -> type[Payload]:
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise KeyError(self._missing(name)) from None
+
+    def __getattr__(self, name: str) -> type[Payload]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise AttributeError(self._missing(name)) from None
+
+    def _missing(self, name: str) -> str:
+        known = ", ".join(self._classes) or "none"
+        return f"kind {self._kind!r} has no payload class {name!r}{nearest(name, self._classes)}; it has: {known}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._classes]
+
+    def __repr__(self) -> str:
+        return f"<payload classes of {self._kind!r}: {', '.join(self._classes)}>"
+
+
+def pascal(words: str) -> str:
+    """``charge_card`` or ``charge card`` as a class name: ``ChargeCard``."""
+    name = "".join(word[:1].upper() + word[1:] for word in re.split(r"[\W_]+", words) if word)
+    if not name or not name.isidentifier():
+        name = f"Type{name}"
+    return f"{name}_" if iskeyword(name) else name
+
+
+class _Object:
+    """The object side of a schema: its properties, with those that ``$ref`` and ``allOf`` bring in."""
+
+    def __init__(self, parts: list[Schema]) -> None:
+        self.properties: dict[str, list[Schema]] = {}
+        self.required: set[str] = set()
+        self.others: Schema | None = None
+        for part in parts:
+            for name, body in part.body.get("properties", {}).items():
+                self.properties.setdefault(name, []).append(Schema(body, part.file))
+            self.required.update(part.body.get("required", ()))
+            if isinstance(others := part.body.get("additionalProperties"), dict):
+                self.others = Schema(others, part.file)
+        self.filled = {
+            name
+            for name, schemas in self.properties.items()
+            if any(isinstance(schema.body, dict) and "default" in schema.body for schema in schemas)
+        }
+        # What has a default may be left out all the same: it is filled in before anyone asks whether it is there.
+        self.required -= self.filled
+
+
+class _Builder:
+    def __init__(self, schemas: SchemaFiles) -> None:
+        self.classes: dict[str, type[Payload]] = {}
+        self._schemas = schemas
+        self._shapes: dict[tuple[str, int], Shape] = {}
+        self._bodies: dict[str, Any] = {}
+
+    def root(self, schema: Schema | None, name: str) -> Shape:
+        if schema is None:
+            return Shape()
+        # Hooks that share a schema still have classes of their own names, so the root is never looked up.
+        parts = self._parts(schema)
+        if any("properties" in part.body for part in parts):
+            return self._object(parts, self._unique(name, name, schema.body))
+        return self._other(parts, name)
+
+    def _shape(self, schema: Schema, hint: str) -> Shape:
+        target, hint = self._target(schema, hint)
+        if not isinstance(target.body, dict):
+            return Shape()
+        key = (target.file, id(target.body))
+        if key not in self._shapes:
+            # A schema that contains itself finds this entry, whose functions look the finished ones up when called.
+            self._shapes[key] = self._forward(key)
+            self._shapes[key] = self._build(target, hint)
+        return self._shapes[key]
+
+    def _forward(self, key: tuple[str, int]) -> Shape:
+        def convert(value: Any) -> Any:
+            finished = self._shapes[key].convert
+            return finished(value) if finished is not None else value
+
+        def fill(value: Any) -> Any:
+            finished = self._shapes[key].fill
+            return finished(value) if finished is not None and finished is not fill else value
+
+        return Shape(None, convert, fill)
+
+    def _build(self, schema: Schema, hint: str) -> Shape:
+        parts = self._parts(schema)
+        if any("properties" in part.body for part in parts):
+            title = schema.body.get("title")
+            wanted = pascal(title) if isinstance(title, str) else hint
+            if wanted in self.classes and self._bodies[wanted] == schema.body:
+                cls = self.classes[wanted]
+                return self._object_shape(cls, self._filler(_Object(parts), hint))
+            return self._object(parts, self._unique(wanted, hint, schema.body))
+        return self._other(parts, hint)
+
+    def _other(self, parts: list[Schema], hint: str) -> Shape:
+        """An array, a map, or one alternative beside null."""
+        for part in parts:
+            if isinstance(items := part.body.get("items"), dict):
+                return _array_shape(self._shape(Schema(items, part.file), hint + "Item"))
+            if isinstance(others := part.body.get("additionalProperties"), dict):
+                return _map_shape(self._shape(Schema(others, part.file), hint + "Value"))
+            for keyword in ("anyOf", "oneOf"):
+                alternatives = [
+                    Schema(body, part.file) for body in part.body.get(keyword, ()) if body != {"type": "null"}
+                ]
+                if len(alternatives) == 1:
+                    return self._shape(alternatives[0], hint)
+        return Shape()
+
+    def _target(self, schema: Schema, hint: str) -> tuple[Schema, str]:
+        """Follow a bare ``$ref``; what it points to is named after it, unless it has a title."""
+        seen = 0
+        while (
+            isinstance(schema.body, dict) and "$ref" in schema.body and "properties" not in schema.body and seen < 100
+        ):
+            ref = schema.body["$ref"]
+            hint = pascal(re.split(r"[/#]", ref.removesuffix(".json").rstrip("#/"))[-1]) or hint
+            schema = self._schemas.resolve(schema, ref)
+            seen += 1
+        return schema, hint
+
+    def _parts(self, schema: Schema, depth: int = 0) -> list[Schema]:
+        """The schema itself and all that it takes over by ``$ref`` and ``allOf``, those first."""
+        if not isinstance(schema.body, dict) or depth > 20:
+            return []
+        parts: list[Schema] = []
+        if isinstance(ref := schema.body.get("$ref"), str):
+            parts += self._parts(self._schemas.resolve(schema, ref), depth + 1)
+        for body in schema.body.get("allOf", ()):
+            parts += self._parts(Schema(body, schema.file), depth + 1)
+        return [*parts, schema]
+
+    def _unique(self, wanted: str, fallback: str, body: Any) -> str:
+        name, number = (wanted if wanted not in self._bodies else fallback), 2
+        while name in self._bodies:
+            name, number = f"{fallback}{number}", number + 1
+        self._bodies[name] = body
+        return name
+
+    def _object(self, parts: list[Schema], name: str) -> Shape:
+        declared = _Object(parts)
+        fill = self._filler(declared, name)
+        shapes = {
+            prop: self._property(schemas, name + pascal(prop)).convert for prop, schemas in declared.properties.items()
+        }
+        nullable = frozenset(
+            prop
+            for prop, schemas in declared.properties.items()
+            if prop not in declared.required and all(map(self._admits_null, schemas))
+        )
+        scalar = frozenset(prop for prop, schemas in declared.properties.items() if any(map(_is_scalar, schemas)))
+        others = self._shape(declared.others, name + "Value").convert if declared.others is not None else None
+        cls = _make_class(name, declared, shapes, nullable, scalar, others)
+        self.classes[name] = cls
+        return self._object_shape(cls, fill)
+
+    @staticmethod
+    def _object_shape(cls: type[Payload], fill: Convert | None) -> Shape:
+        from_dict = cls.from_dict
+
+        def convert(value: Any) -> Any:
+            return from_dict(value) if type(value) is dict else value
+
+        return Shape(cls, convert, fill)
+
+    def _admits_null(self, schema: Schema) -> bool:
+        if not isinstance(schema.body, dict):
+            return schema.body is True
+        for part in self._parts(schema):
+            body = part.body
+            kinds = body.get("type", "null")
+            alternatives = body.get("anyOf") or body.get("oneOf")
+            if (
+                "null" not in ([kinds] if isinstance(kinds, str) else kinds)
+                or None not in body.get("enum", (None,))
+                or body.get("const") is not None
+                or (alternatives and not any(self._admits_null(Schema(one, part.file)) for one in alternatives))
+            ):
+                return False
+        return True
+
+    def _property(self, schemas: list[Schema], hint: str) -> Shape:
+        return next((shape for shape in (self._shape(schema, hint) for schema in schemas) if shape.convert), Shape())
+
+    def _filler(self, declared: _Object, name: str) -> Convert | None:
+        defaults: dict[str, Any] = {}
+        nested: dict[str, Convert] = {}
+        for prop, schemas in declared.properties.items():
+            for schema in schemas:
+                if isinstance(schema.body, dict) and "default" in schema.body:
+                    defaults[prop] = schema.body["default"]
+                if (fill := self._shape(schema, name + pascal(prop)).fill) is not None:
+                    nested[prop] = fill
+        return _fill_object(defaults, nested) if defaults or nested else None
+
+
+def _is_scalar(schema: Schema) -> bool:
+    if not isinstance(schema.body, dict):
+        return False
+    kinds = schema.body.get("type", "any")
+    return {*([kinds] if isinstance(kinds, str) else kinds)} <= _SCALARS
+
+
+def _fill_object(defaults: Mapping[str, Any], nested: Mapping[str, Convert]) -> Convert:
+    def fill(value: Any) -> Any:
+        if type(value) is not dict:
+            return value
+        filled = value
+        for name, default in defaults.items():
+            if name not in value:
+                filled = dict(value) if filled is value else filled
+                filled[name] = copy.deepcopy(default)
+        for name, inner in nested.items():
+            if name in filled and (new := inner(filled[name])) is not filled[name]:
+                filled = dict(value) if filled is value else filled
+                filled[name] = new
+        return filled
+
+    return fill
+
+
+def _array_shape(item: Shape) -> Shape:
+    def each(function: Convert | None) -> Convert | None:
+        if function is None:
+            return None
+        return lambda value: [function(entry) for entry in value] if type(value) is list else value
+
+    return Shape(None, each(item.convert), each(item.fill))
+
+
+def _map_shape(item: Shape) -> Shape:
+    def each(function: Convert | None) -> Convert | None:
+        if function is None:
+            return None
+        return lambda value: {key: function(entry) for key, entry in value.items()} if type(value) is dict else value
+
+    return Shape(None, each(item.convert), each(item.fill))
+
+
+def _attribute_names(properties: Mapping[str, Any]) -> dict[str, str]:
+    """Property to attribute: the same word, with ``_`` appended where Python or the class itself needs the word."""
+    own = set(dir(Payload)) | {"__attrs_attrs__", "__attrs_init__", "__attrs_own_setattr__", "__attrs_props__"}
+    plainly = {name for name in properties if name.isidentifier() and not iskeyword(name) and name not in own}
+    names = {name: name for name in plainly}
+    for name in properties:
+        if name.isidentifier() and name not in names:
+            attribute = f"{name}_"
+            while attribute in own or attribute in names.values() or iskeyword(attribute):
+                attribute += "_"
+            names[name] = attribute
+    return {name: names[name] for name in properties if name in names}
+
+
+def _annotation(schemas: list[Schema], *, optional: bool) -> Any:
+    for schema in schemas:
+        kinds = schema.body.get("type") if isinstance(schema.body, dict) else None
+        if kinds:
+            told = [_PYTHON[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+            return " | ".join([*told, "None"] if optional and "None" not in told else told)
+    return Any
+
+
+def _make_class(
+    name: str,
+    declared: _Object,
+    converts: Mapping[str, Convert | None],
+    nullable: frozenset[str],
+    scalar: frozenset[str],
+    others: Convert | None,
+) -> type[Payload]:
+    attributes = _attribute_names(declared.properties)
+    optional = frozenset(attributes) - declared.required
+    fields: dict[str, Any] = {}
+    seen_optional = False
+    for prop, attribute in attributes.items():
+        note = _annotation(declared.properties[prop], optional=prop in optional)
+        if prop in optional:
+            fields[attribute] = attrs.field(default=ABSENT if prop in nullable else None, type=note, alias=attribute)
+        else:
+            # Python wants arguments without a default first; after an optional one they go by keyword.
+            fields[attribute] = attrs.field(type=note, alias=attribute, kw_only=seen_optional)
+        seen_optional = seen_optional or prop in optional
+    source = _from_dict_source(attributes, optional, nullable & optional, converts) + _to_dict_source(
+        attributes, optional, scalar
+    )
+    scope: dict[str, Any] = {
+        "new": object.__new__,
+        "known": frozenset(attributes),
+        "NO_EXTRA": NO_EXTRA,
+        "NO_NULLS": NO_NULLS,
+        "others": others or (lambda value: value),
+        "nullable": nullable & optional,
+        "plain": plain,
+        **{f"convert_{index}": converts[prop] for index, prop in enumerate(attributes)},
+    }
+    exec(compile(source, f"<payload class {name}>", "exec"), scope)  # names in it are repr()s and checked identifiers
+    body = {
+        "__doc__": f"Payload {name}; attributes: {', '.join(attributes.values()) or 'none'}.",
+        "_attributes": attributes,
+        "_optional": optional,
+        "_filled": optional & declared.filled,
+        "_nullable": nullable & optional,
+        "from_dict": classmethod(scope["from_dict"]),
+        "to_dict": scope["to_dict"],
+    }
+    made: type[Payload] = attrs.make_class(
+        name, fields, bases=(Payload,), class_body=body, slots=True, eq=False, repr=False, collect_by_mro=True
+    )
+    return made
+
+
+def _from_dict_source(
+    attributes: Mapping[str, str],
+    optional: frozenset[str],
+    nullable: frozenset[str],
+    converts: Mapping[str, Convert | None],
+) -> str:
+    lines = ["def from_dict(cls, data):", "    self = new(cls)", "    get = data.get"]
+    for index, (prop, attribute) in enumerate(attributes.items()):
+        value = f"get({prop!r})" if prop in optional else f"data[{prop!r}]"
+        if converts[prop] is None:
+            lines.append(f"    self.{attribute} = {value}")
+        else:
+            lines.append(f"    value = {value}")
+            lines.append(f"    self.{attribute} = None if value is None else convert_{index}(value)")
+    lines.append("    if data.keys() <= known:")
+    lines.append("        self._extra = NO_EXTRA")
+    lines.append("    else:")
+    lines.append("        self._extra = {key: others(value) for key, value in data.items() if key not in known}")
+    if nullable:
+        seldom = " or ".join(f"self.{attributes[prop]} is None" for prop in attributes if prop in nullable)
+        lines.append(f"    if {seldom}:")
+        lines.append("        self._nulls = frozenset(key for key in nullable if key in data and data[key] is None)")
+        lines.append("    else:")
+        lines.append("        self._nulls = NO_NULLS")
+    else:
+        lines.append("    self._nulls = NO_NULLS")
+    return "\n".join([*lines, "    return self", ""])
+
+
+def _to_dict_source(attributes: Mapping[str, str], optional: frozenset[str], scalar: frozenset[str]) -> str:
+    lines = ["def to_dict(self):", "    data = {}"]
+    for prop, attribute in attributes.items():
+        value = f"self.{attribute}" if prop in scalar else f"plain(self.{attribute})"
+        if prop in optional:
+            lines.append(f"    if self.{attribute} is not None or {prop!r} in self._nulls:")
+            lines.append(f"        data[{prop!r}] = {value}")
+        else:
+            lines.append(f"    data[{prop!r}] = {value}")
+    return "\n".join([*lines, "    if self._extra:", "        data.update(plain(self._extra))", "    return data", ""])
+
+
+def filler(schema: Mapping[str, Any]) -> Convert | None:
+    """What fills the defaults of a schema that stands alone into a value; ``None`` if it has none."""
+    return _Builder(SchemaFiles(None)).root(Schema(dict(schema), "schema"), "Value").fill

@@ -1,0 +1,155 @@
+"""Plugins start, generation by generation, and stop the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
+from dagstack_plugins.lifecycle.guarded import Guard, Overrun
+from dagstack_plugins.lifecycle.order import Edges
+from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.runtimes.in_process import takes_context
+
+MakeContext = Callable[[Plugin], PluginContext]
+Tell = Callable[[Plugin], None]
+
+_RESTARTABLE: Final = frozenset({PluginState.REGISTERED, PluginState.UNAVAILABLE, PluginState.STOPPED})
+
+
+def may_start(plugin: Plugin) -> bool:
+    """Whether ``setup_all`` should start it: loaded, not running, and no code of it left behind."""
+    return not plugin.refused and plugin.state in _RESTARTABLE
+
+
+async def start_all(
+    order: Sequence[Sequence[Plugin]], edges: Edges, make_context: MakeContext, tell: Tell, logger: logging.Logger
+) -> None:
+    """Start plugins; what fails is unavailable, and so is what depends on it.
+
+    Args:
+        order: generations; those within one start together.
+        edges: what each plugin depends on.
+        make_context: gives a plugin its context, or raises.
+        tell: is told of each plugin whose state changed.
+        logger: where failures are told.
+    """
+    guard = Guard()
+    for generation in order:
+        ready = []
+        for plugin in generation:
+            blocked = _blocked_by(plugin, edges)
+            if blocked is None:
+                ready.append(plugin)
+            else:
+                _fail(plugin, blocked, logger)
+                tell(plugin)
+        await asyncio.gather(*(_start(plugin, guard, make_context, tell, logger) for plugin in ready))
+
+
+def _blocked_by(plugin: Plugin, edges: Edges) -> PluginUnavailable | None:
+    for needed in edges.get(plugin, ()):
+        if not needed.usable:
+            return PluginUnavailable(
+                f"depends on {needed.label}, which is {needed.why_not}",
+                reasons={needed.label: needed.why_not},
+                kind=plugin.kind,
+                plugin=plugin.name,
+            )
+    return None
+
+
+async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: Tell, logger: logging.Logger) -> None:
+    started = time.perf_counter()
+    try:
+        plugin.implementations.clear()
+        plugin.context = make_context(plugin)
+        await _run(plugin, "setup", guard, plugin.manifest.startup_timeout_sec if plugin.manifest else 30)
+    except Exception as error:
+        if plugin.context is not None:
+            plugin.context.cancel()
+        _fail(plugin, error, logger)
+        await _release(plugin, logger)
+    else:
+        plugin.setup_seconds = time.perf_counter() - started
+        plugin.become(PluginState.READY)
+    tell(plugin)
+
+
+async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
+    method = getattr(plugin.instance, name, None)
+    if method is None:
+        return None
+    args = (plugin.context,) if takes_context(method) else ()
+    return await guard.run(method, args, timeout, name)
+
+
+def _fail(plugin: Plugin, error: Exception, logger: logging.Logger) -> None:
+    leaked = isinstance(error, Overrun) and error.leaked
+    state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
+    told = (
+        str(error)
+        if isinstance(error, Overrun | PluginUnavailable)
+        else f"setup failed: {type(error).__name__}: {error}"
+    )
+    if leaked:
+        told += "; its code may still run"
+    plugin.become(state, told, error)
+    traceback = None if isinstance(error, Overrun | PluginUnavailable) else error
+    logger.error("plugin %s is %s: %s", plugin.label, state, told, exc_info=traceback)
+
+
+async def _release(plugin: Plugin, logger: logging.Logger) -> None:
+    """Take back what was lent to one plugin alone, such as its temporary directory."""
+    if plugin.context is None or plugin.context.resources is None:
+        return
+    try:
+        await plugin.context.resources.arelease()
+    except Exception as error:
+        logger.error("resources of plugin %s could not be closed", plugin.label, exc_info=error)
+
+
+async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: logging.Logger) -> None:
+    """Stop plugins, generation by generation, dependents first; every one is tried.
+
+    Args:
+        order: generations in the order of starting.
+        tell: is told of each plugin whose state changed.
+        logger: where failures of resources are told.
+
+    Raises:
+        TeardownErrors: at the end, if some failed or overran.
+    """
+    guard = Guard()
+    errors: list[tuple[str, BaseException]] = []
+    for generation in reversed(order):
+        failures = await asyncio.gather(*(_stop(plugin, guard, tell, logger) for plugin in reversed(generation)))
+        errors += [(plugin.label, error) for plugin, error in zip(reversed(generation), failures, strict=True) if error]
+    if errors:
+        told = "".join(f"\n  - {label}: {type(error).__name__}: {error}" for label, error in errors)
+        raise TeardownErrors(f"plugins failed while they were torn down:{told}", errors=errors)
+
+
+async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger) -> Exception | None:
+    # Calls are refused before its code goes, so that none meets it half torn down.
+    plugin.become(PluginState.STOPPED)
+    tell(plugin)
+    if plugin.context is not None:
+        plugin.context.cancel()
+    try:
+        said = await _run(plugin, "teardown", guard, plugin.manifest.teardown_timeout_sec if plugin.manifest else 15)
+    except Exception as error:
+        state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
+        plugin.become(state, f"teardown failed: {error}", error)
+        return error
+    else:
+        if said is False:
+            plugin.become(PluginState.REQUIRES_RESTART, "its teardown asks for a new process")
+        return None
+    finally:
+        tell(plugin)
+        await _release(plugin, logger)

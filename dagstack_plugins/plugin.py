@@ -1,0 +1,151 @@
+"""``Plugin``: one plugin as the registry knows it, and the states that it goes through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import attrs
+
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.kinds.binding import Binding
+from dagstack_plugins.manifest import PluginManifest
+
+
+class PluginState(StrEnum):
+    """How a plugin is.
+
+    Members:
+        REGISTERED: known and loaded, not started.
+        READY: started; takes calls.
+        DEGRADED: takes calls; its last answer to a broadcast was a failure.
+        UNAVAILABLE: refused, or failed to start.
+        LEAKED: overran a timeout, so that its code may still run.
+        REQUIRES_RESTART: torn down, and says that only a new process can start it again.
+        STOPPED: torn down.
+    """
+
+    REGISTERED = "registered"
+    READY = "ready"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+    LEAKED = "leaked"
+    REQUIRES_RESTART = "requires_restart"
+    STOPPED = "stopped"
+
+
+USABLE: Final = frozenset({PluginState.READY, PluginState.DEGRADED})
+
+
+@attrs.frozen
+class PluginStatus:
+    """How one plugin is, at one moment.
+
+    Attributes:
+        kind: its kind, ``None`` where its manifest could not be read.
+        name: its name, ``None`` where its manifest could not be read.
+        state: its state.
+        reason: why it is in this state, for people; empty if there is nothing to say.
+        error: the error behind it.
+        runtime: where its code runs.
+        location: the folder, module or distribution that it came from.
+        since: when it came into this state (UTC).
+        setup_seconds: how long its last setup took.
+    """
+
+    kind: str | None
+    name: str | None
+    state: PluginState
+    reason: str
+    error: BaseException | None
+    runtime: str | None
+    location: str
+    since: datetime
+    setup_seconds: float | None
+
+
+@attrs.define(eq=False)
+class Plugin:
+    """One plugin: manifest, instance, context, state.
+
+    Attributes:
+        location: the folder, module or distribution that it came from.
+        manifest: ``None`` where it could not be read.
+        kind: its kind, where known.
+        name: its name, where known.
+        runtime: where its code runs, once chosen.
+        instance: the object whose methods are called.
+        bindings: how each hook that it has is called.
+        matches: how its own ``matches`` is called, if it has one.
+        config_schema: what its configuration must be.
+        context: what it was given in ``setup``.
+        implementations: what the dispatchers call, by hook; made anew at each start.
+        unload: forgets its code.
+    """
+
+    location: str
+    manifest: PluginManifest | None = None
+    kind: str | None = None
+    name: str | None = None
+    runtime: str | None = None
+    instance: Any = None
+    bindings: Mapping[str, Binding] = attrs.field(factory=dict)
+    matches: Binding | None = None
+    config_schema: Mapping[str, Any] | None = None
+    context: PluginContext | None = None
+    implementations: dict[str, Any] = attrs.field(factory=dict)
+    unload: Callable[[], None] | None = None
+    state: PluginState = PluginState.REGISTERED
+    reason: str = ""
+    error: BaseException | None = None
+    since: datetime = attrs.field(factory=lambda: datetime.now(UTC))
+    setup_seconds: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes calls."""
+        return self.state in USABLE
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was never loaded: there is nothing to start."""
+        return self.instance is None
+
+    @property
+    def label(self) -> str:
+        """``kind/name``, or where it lies if that could not be read."""
+        return f"{self.kind}/{self.name}" if self.kind and self.name else self.location
+
+    def become(self, state: PluginState, reason: str = "", error: BaseException | None = None) -> None:
+        """Change the state; whoever dispatches to it must be told by the caller."""
+        self.state, self.reason, self.error, self.since = state, reason, error, datetime.now(UTC)
+
+    def recover(self) -> None:
+        """A degraded plugin answered again."""
+        if self.state is PluginState.DEGRADED:
+            self.become(PluginState.READY)
+
+    def status(self) -> PluginStatus:
+        """How it is now."""
+        return PluginStatus(
+            self.kind,
+            self.name,
+            self.state,
+            self.reason,
+            self.error,
+            self.runtime,
+            self.location,
+            self.since,
+            self.setup_seconds,
+        )
+
+    @property
+    def why_not(self) -> str:
+        """Why it takes no calls, in one line."""
+        if self.state is PluginState.REGISTERED:
+            return "not started yet: await registry.setup_all(ctx) starts it"
+        if self.state is PluginState.STOPPED and not self.reason:
+            return "stopped: await registry.setup_all(ctx) starts it again"
+        return f"{self.state}: {self.reason}" if self.reason else str(self.state)

@@ -1,0 +1,406 @@
+"""``PluginRegistry``: the one object that a host holds; it only joins the rooms below."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from dagstack_plugins.calls import bound_metadata
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.discovery.admission import RUNTIMES, HostRules
+from dagstack_plugins.discovery.distributions import GROUP, installed_plugins
+from dagstack_plugins.discovery.folders import DEFAULT_IGNORE, plugin_folders
+from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Source
+from dagstack_plugins.dispatch.catalogue import Catalogue
+from dagstack_plugins.dispatch.proxy import Proxy, active_proxy, kind_proxy, plugin_proxy
+from dagstack_plugins.dispatch.slot import Slot
+from dagstack_plugins.errors import HookspecInvalid, PluginLoadError, PluginRegistryError, RuntimeNotSupported
+from dagstack_plugins.kinds.codec import Validate
+from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
+from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
+from dagstack_plugins.kinds.model import Kind
+from dagstack_plugins.kinds.payloads import PayloadTypes
+from dagstack_plugins.lifecycle.running import Running
+from dagstack_plugins.manifest import PluginManifest, load_manifest
+from dagstack_plugins.plugin import USABLE, PluginStatus
+from dagstack_plugins.resources import ResourceRegistry
+from dagstack_plugins.roster import Roster, manifest_or_error
+from dagstack_plugins.rounds import Rounds
+from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.schemafaults import dotted
+
+ManifestLike = PluginManifest | Mapping[str, Any] | str | Path
+
+
+class PluginRegistry:
+    """Finds plugins, starts them, and routes calls to them.
+
+    Args:
+        validate: ``"all"`` checks input and output of each call, ``"input"`` inputs only, ``"off"`` nothing.
+        resource_registry: what the host lends to plugins; by default a clock, randomness and temporary folders.
+        runtimes: where plugins may run, first choice first; by default all that are installed.
+        runtime_for: (kind, name) to the runtime of that one plugin.
+
+    Example:
+        >>> registry = PluginRegistry()
+        >>> class Echo:
+        ...     def execute(self, args):
+        ...         return {"echoed": args["msg"]}
+        >>> manifest = {"name": "echo", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"}
+        >>> _ = registry.register(Echo, manifest)
+        >>> with registry.running():
+        ...     registry.get_plugin("tool", "echo").execute(msg="hello")
+        {'echoed': 'hello'}
+    """
+
+    def __init__(
+        self,
+        *,
+        validate: str = "all",
+        resource_registry: ResourceRegistry | None = None,
+        runtimes: Sequence[str] | None = None,
+        runtime_for: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        if validate not in list(Validate):
+            raise ValueError(f"validate is one of {', '.join(map(repr, Validate))}, found {validate!r}")
+        rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
+        _installed(rules.runtime_for.values())
+        self._home = HomeLoop()
+        self._looked_in: list[str] = []
+        looked_in = self._looked_in
+        self._catalogue = Catalogue(Validate(validate), self._home, lambda: tuple(looked_in))
+        self._roster = Roster(self._catalogue, rules)
+        resources = ResourceRegistry() if resource_registry is None else resource_registry
+        self._rounds = Rounds(self, self._catalogue, self._roster, self._home, PluginContext(), resources)
+        self._proxies: dict[tuple[str, str | None, frozenset[str]], Proxy] = {}
+        self._lock = threading.RLock()
+        weakref.finalize(self, _unload, self._roster.unloads).atexit = False
+
+    # Kinds
+
+    def add_hookspecs(self, path: str | Path) -> list[str]:
+        """Make kinds known, and load the plugins that waited for them.
+
+        Args:
+            path: a hookspec file, a kind's folder, or a folder of kinds.
+
+        Returns:
+            The names of the kinds.
+
+        Raises:
+            HookspecInvalid: if one is faulty, or known with other content; then none is added.
+        """
+        if not isinstance(path, str | Path):
+            raise TypeError(f"add_hookspecs takes the path of a hookspec or of a folder of kinds, found {path!r}")
+        kinds = _read_all(hookspec_files(Path(path).expanduser()))
+        with self._lock:
+            for kind in kinds:
+                self._catalogue.add(kind)
+            self._roster.admit_waiting({kind.name for kind in kinds})
+        return [kind.name for kind in kinds]
+
+    def slot(self, kind: str) -> Slot:
+        """The place of a kind: what dispatchers are made from.
+
+        Raises:
+            KindUnknown: if the kind has no hookspec.
+        """
+        slot = self._catalogue.find(kind)
+        if slot is None:
+            raise self._roster.kind_unknown(kind)
+        return slot
+
+    def types(self, kind: str) -> PayloadTypes:
+        """The payload classes of a kind, by attribute and by item: ``registry.types("tool")``."""
+        return self.slot(kind).compiled.types
+
+    def kinds(self) -> list[str]:
+        """The names of all known kinds, built-in ones included."""
+        return self._catalogue.names()
+
+    def plugin_manager(self, kind: str) -> pluggy.PluginManager:
+        """The kind in pluggy, as it is now: hook specifications, plugins in our order, results boxed in one-tuples."""
+        return self.slot(kind).table().manager
+
+    # Plugins
+
+    def discover(
+        self,
+        path: str | Path,
+        *,
+        recursive: bool = True,
+        ignore: Collection[str] = DEFAULT_IGNORE,
+        strict: bool = False,
+    ) -> list[PluginManifest]:
+        """Register the plugins below a folder; a faulty one is kept as unavailable and stops no other.
+
+        Args:
+            path: the folder; a relative one counts from the working directory.
+            recursive: look below its folders as well.
+            ignore: glob patterns for names of folders to pass over.
+            strict: register nothing if anything is faulty.
+
+        Returns:
+            The manifests of the plugins that were registered by this call.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: if ``path`` isn't a folder.
+            AmbiguousPlugin: at the end, if a second plugin of the same kind and name was found; the first is kept.
+            ExceptionGroup: under ``strict``, all faults.
+        """
+        root = Path(path).expanduser().absolute()
+        importlib.invalidate_caches()
+        with self._lock:
+            if str(root) not in self._looked_in:
+                self._looked_in.append(str(root))
+            found = plugin_folders(root, recursive=recursive, ignore=ignore)
+            return self._roster.take(self._roster.candidates(root, found), strict=strict)
+
+    def register(self, plugin: Any, manifest: ManifestLike) -> PluginManifest:
+        """Register one plugin.
+
+        Args:
+            plugin: its class, an object, or a module of functions marked with ``hookimpl``.
+            manifest: its manifest, as an object, a dict or a file's path.
+
+        Raises:
+            PluginRegistryError: whatever is wrong with it, at once.
+        """
+        return self._take_one(ObjectSource(plugin), manifest)
+
+    def register_module(self, module: ModuleType) -> PluginManifest:
+        """Register the plugin in a module, whose manifest is its ``DAGSTACK_PLUGIN_MANIFEST``.
+
+        Raises:
+            PluginRegistryError: whatever is wrong with it, at once.
+        """
+        manifest = getattr(module, "DAGSTACK_PLUGIN_MANIFEST", None)
+        if manifest is None:
+            raise PluginLoadError(
+                f"module {module.__name__} has no DAGSTACK_PLUGIN_MANIFEST; set it to the manifest, a dict or a path",
+                file=getattr(module, "__file__", None),
+            )
+        return self._take_one(ModuleSource(module), manifest)
+
+    def _take_one(self, source: Source, given: ManifestLike) -> PluginManifest:
+        manifest = _as_manifest(given)
+        with self._lock:
+            self._roster.take_one(source, manifest)
+        return manifest
+
+    def load_entry_points(self, group: str = GROUP, *, strict: bool = False) -> list[PluginManifest]:
+        """Register the plugins of installed distributions.
+
+        Args:
+            group: the group of entry points.
+            strict: register nothing if anything is faulty.
+
+        Raises:
+            AmbiguousPlugin: at the end, if a second plugin of the same kind and name was found.
+            ExceptionGroup: under ``strict``, all faults.
+        """
+        with self._lock:
+            told = f"entry points {group!r}"
+            if told not in self._looked_in:
+                self._looked_in.append(told)
+            candidates = (
+                (source, found if isinstance(found, PluginRegistryError) else manifest_or_error(found))
+                for source, found in installed_plugins(group)
+                if isinstance(found, PluginRegistryError) or not self._roster.knows(found)
+            )
+            return self._roster.take(candidates, strict=strict)
+
+    async def unregister(self, kind: str, name: str) -> None:
+        """Tear a plugin down, remove it, and forget its code.
+
+        Raises:
+            PluginUnavailable: if there is none of that name.
+            TeardownErrors: if it failed in its teardown; it is removed all the same.
+        """
+        table = self.slot(kind).table()
+        plugin = table.named(name)
+        if plugin is None:
+            raise table.unknown_plugin(name)
+        try:
+            if plugin.usable:
+                await self._rounds.stop_one(plugin)
+        finally:
+            with self._lock:
+                self._roster.drop(plugin)
+
+    def list_manifests(self) -> list[PluginManifest]:
+        """The manifests of all registered plugins, by kind and order."""
+        manifests = [plugin.manifest for plugin in self._roster.plugins if plugin.manifest and not plugin.refused]
+        return sorted(manifests, key=lambda manifest: (manifest.kind, manifest.sort_key))
+
+    def status(self) -> list[PluginStatus]:
+        """How each plugin is, refused ones included."""
+        found = [plugin.status() for plugin in self._roster.plugins]
+        return sorted(found, key=lambda one: (one.kind or "", one.name or "", one.location))
+
+    def unavailable_plugins(self) -> list[PluginStatus]:
+        """The plugins that can't be called."""
+        return [status for status in self.status() if status.state not in USABLE]
+
+    # Starting and stopping
+
+    @property
+    def resource_registry(self) -> ResourceRegistry:
+        """What the host lends to plugins."""
+        return self._rounds.resources
+
+    def running(self, ctx: PluginContext | None = None) -> Running[PluginRegistry]:
+        """Start all plugins for a block, and tear them down after it.
+
+        ``async with registry.running(ctx)`` makes the running loop the plugins' home; ``with registry.running(ctx)``,
+        for programs without a loop, brings one in a thread of its own.
+
+        Args:
+            ctx: what the host lends to its plugins.
+        """
+        return Running(self, lambda: self.setup_all(ctx), self.teardown_all)
+
+    async def setup_all(self, ctx: PluginContext | None = None, *, strict: bool = False) -> None:
+        """Start every plugin that doesn't run yet, those it depends on first.
+
+        Args:
+            ctx: what the host lends to its plugins; the one given last stays.
+            strict: if one fails, tear down those that this call started and raise.
+
+        Raises:
+            DependencyCycle: if plugins depend on each other in a circle; nothing was started.
+            AmbiguousPlugin: if nothing decides who is active, or a kind has two fallbacks; nothing was started.
+            PluginUnavailable: if the environment names an unknown plugin; nothing was started.
+            ExceptionGroup: under ``strict``, what failed.
+        """
+        await self._rounds.start(ctx, strict=strict)
+
+    async def teardown_all(self) -> None:
+        """Tear down every plugin that runs, dependents first; each one is tried.
+
+        Raises:
+            TeardownErrors: at the end, if some failed or overran.
+        """
+        await self._rounds.stop()
+
+    # Calls
+
+    def get_plugin(self, kind: str, name: str | None = None) -> Proxy:
+        """A proxy of one plugin; without a name, of the active one, whichever that is at each call.
+
+        Args:
+            kind: the plugin's kind.
+            name: the plugin's name.
+
+        Raises:
+            KindUnknown: if the kind has no hookspec, or no plugin.
+            PluginUnavailable: if there is no plugin of that name.
+        """
+        slot = self.slot(kind)
+        table = slot.table()
+        if name is not None:
+            if table.named(name) is None:
+                raise table.unknown_plugin(name)
+            return self._proxy((kind, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
+        if not table.plugins:
+            raise table.nobody(next(iter(table.kind.hooks)))
+        slot.read_environment()
+        slot.check_choice()
+        return self._proxy((kind, "", frozenset()), lambda: active_proxy(self, table.kind))
+
+    def kind(self, kind: str, *, require: Collection[str] = ()) -> Proxy:
+        """A proxy of a kind, each hook by its dispatch class.
+
+        Args:
+            kind: the kind.
+            require: keep only plugins that declare all of these ``capabilities``.
+
+        Raises:
+            KindUnknown: if the kind has no hookspec.
+        """
+        if isinstance(require, str):
+            raise TypeError(f"require takes several capabilities: {{{require!r}}}, not {require!r}")
+        slot = self.slot(kind)
+        slot.read_environment()
+        wanted = frozenset(require)
+        return self._proxy((kind, None, wanted), lambda: kind_proxy(self, slot.compiled.kind, wanted))
+
+    def _proxy(self, key: tuple[str, str | None, frozenset[str]], make: Callable[[], Proxy]) -> Proxy:
+        proxy = self._proxies.get(key)
+        if proxy is None:
+            proxy = self._proxies.setdefault(key, make())
+        return proxy
+
+    def set_active(self, kind: str, name: str | None) -> None:
+        """Choose the active plugin of a kind; ``None`` takes the choice back.
+
+        Raises:
+            KindUnknown: if the kind has no hookspec.
+            PluginUnavailable: if there is no plugin of that name.
+        """
+        slot = self.slot(kind)
+        if name is not None and slot.table().named(name) is None:
+            raise slot.table().unknown_plugin(name)
+        slot.choose(set_active=name)
+
+    def metadata(self, **values: Any) -> AbstractContextManager[Mapping[str, Any]]:
+        """Bind metadata for the calls inside a ``with`` block; plugins read it as ``ctx.metadata``.
+
+        Args:
+            values: names and JSON values; they are laid over those of blocks around.
+
+        Raises:
+            TypeError: if a value has no form in JSON.
+        """
+        try:
+            return bound_metadata(to_json(values))
+        except NotJson as error:
+            raise TypeError(f"metadata is JSON, but {dotted(error.path, '')} {error}") from None
+
+    def __repr__(self) -> str:
+        return f"<PluginRegistry: {len(self.list_manifests())} plugins, {len(list(self._catalogue))} kinds in use>"
+
+
+def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
+    wanted = tuple(runtimes)
+    if unknown := [runtime for runtime in wanted if runtime not in RUNTIMES]:
+        raise RuntimeNotSupported(
+            f"this installation cannot run {', '.join(unknown)}; it runs {', '.join(RUNTIMES)}",
+            allowed=wanted,
+            available=RUNTIMES,
+        )
+    return wanted
+
+
+def _read_all(files: Sequence[Path]) -> list[Kind]:
+    kinds: list[Kind] = []
+    errors: list[HookspecInvalid] = []
+    for file in files:
+        try:
+            kinds.append(read_hookspec(file))
+        except HookspecInvalid as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise HookspecInvalid("\n".join(map(str, errors)), file=errors[0].file)
+    return kinds
+
+
+def _as_manifest(given: ManifestLike) -> PluginManifest:
+    if isinstance(given, PluginManifest):
+        return given
+    return load_manifest(given) if isinstance(given, str | Path) else PluginManifest.from_dict(given)
+
+
+def _unload(unloads: Collection[Callable[[], None]]) -> None:
+    for unload in unloads:
+        unload()

@@ -1,0 +1,141 @@
+"""What the standard resources can do, as protocols: a host may lend its own object wherever one is promised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+T = TypeVar("T")
+
+# Inside a class that has a method `list`, the name means that method.
+Keys: TypeAlias = list[str]
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Tells the time.
+
+    .. versionadded:: 0.1
+    """
+
+    def now(self) -> datetime:
+        """The current time, aware and in UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """A counter in nanoseconds that never goes back; only differences mean something."""
+        ...
+
+
+@runtime_checkable
+class Rng(Protocol):
+    """Gives random values.
+
+    .. versionadded:: 0.1
+    """
+
+    def next_float(self) -> float:
+        """A number in [0.0, 1.0)."""
+        ...
+
+    def next_int(self, low: int, high: int) -> int:
+        """A number in [low, high], both ends included."""
+        ...
+
+    def uuid4(self) -> str:
+        """A random UUID of version 4, in its usual form with hyphens."""
+        ...
+
+    def choice(self, items: list[T]) -> T:
+        """One of the items."""
+        ...
+
+
+@runtime_checkable
+class BlobStore(Protocol):
+    """Keeps byte strings under keys; ``check_key`` of ``dagstack_plugins.resources.blob_store`` says which keys.
+
+    .. versionadded:: 0.1
+    """
+
+    async def put(self, key: str, data: bytes, *, content_type: str | None = None) -> None:
+        """Store ``data`` under ``key``, in place of what was there."""
+        ...
+
+    async def get(self, key: str) -> bytes:
+        """What is stored under ``key``; raises ``BlobNotFound`` (a ``KeyError``) if nothing is."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget what is stored under ``key``; silent if nothing is."""
+        ...
+
+    async def list(self, prefix: str = "") -> Keys:
+        """The keys that start with the string ``prefix``, sorted."""
+        ...
+
+    async def exists(self, key: str) -> bool:
+        """Whether something is stored under ``key``."""
+        ...
+
+
+@runtime_checkable
+class TempDir(Protocol):
+    """A folder for passing use, removed after the plugin that it was made for.
+
+    .. versionadded:: 0.1
+    """
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        ...
+
+    def create_file(self, name: str, *, suffix: str = "") -> Path:
+        """Make the empty file ``name + suffix`` in the folder."""
+        ...
+
+    def create_subdir(self, name: str) -> Path:
+        """Make the empty folder ``name`` in the folder."""
+        ...
+
+
+class Declared(Protocol):
+    """The resources that a manifest names."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Without these the plugin cannot run."""
+        ...
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """These read ``None`` where the host has none."""
+        ...
+
+
+class Borrower(Protocol):
+    """Whom resources are lent to: the part of a plugin's manifest that this room needs."""
+
+    @property
+    def kind(self) -> str:
+        """The plugin's kind."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        ...
+
+    @property
+    def resources(self) -> Declared:
+        """What the plugin wants to borrow."""
+        ...
+
+    @property
+    def file(self) -> Path | None:
+        """The manifest's file, ``None`` for a manifest that was given as an object."""
+        ...

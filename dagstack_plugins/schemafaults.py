@@ -1,0 +1,160 @@
+"""What a JSON Schema validator found, said for humans: one ``Fault`` each."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from dagstack_plugins.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from jsonschema_rs import ValidationError
+
+_SHOWN = 60
+"""A value is shown with at most this many characters: messages go to logs."""
+
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
+
+_NAMES = {
+    "string": "a string",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: its ``repr``, cut where it is long, safe for any terminal."""
+    try:
+        text = repr(value)
+    except Exception:  # a repr is code of the value's author
+        text = f"<{type(value).__name__}>"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def dotted(path: Iterable[str | int], root: str = "$", *, toml: bool = False) -> str:
+    """A path as users write it: ``$.items[2].name``; with ``root=""`` it starts without a dot.
+
+    Args:
+        path: keys and indexes.
+        root: how it starts.
+        toml: write odd keys as TOML does, ``a."b c"`` for ``a['b c']``.
+    """
+    text = root
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif toml:
+            key = part if _BARE_KEY.fullmatch(part) else json.dumps(part)
+            text += f".{key}" if text else key
+        elif part.isidentifier() or part.replace("-", "_").isidentifier():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{part!r}]"
+    return text
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` where one of ``names`` is near to ``name``, else nothing."""
+    meant = near(name, names)
+    return "" if meant is None else f" (did you mean {meant!r}?)"
+
+
+def near(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that ``name`` is likely meant to be, if there is one."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def reach(document: Any, path: Iterable[str | int]) -> Any:
+    """The value at a path; ``None`` where there is none."""
+    for step in path:
+        try:
+            document = document[step]
+        except (LookupError, TypeError):
+            return None
+    return document
+
+
+def faults_of(errors: Iterable[ValidationError], root: str = "$") -> list[Fault]:
+    """Every error of a validator as a fault, in the order of the validator.
+
+    Args:
+        errors: what ``iter_errors`` gave.
+        root: how paths start.
+    """
+    return [Fault(dotted(error.instance_path, root), sentence(error)) for error in errors]
+
+
+def sentence(error: ValidationError) -> str:
+    """What one error means, as expected and found."""
+    known: dict[str, Any] = error.kind.as_dict()
+    match error.kind.name:
+        case "type":
+            return f"expected {expected(error)}, found {_found(error.instance)}"
+        case "required":
+            return f"{known['property']!r} is missing"
+        case "additionalProperties" | "unevaluatedProperties":
+            return f"unknown: {', '.join(map(repr, known['unexpected']))}"
+        case "enum":
+            return f"expected one of {', '.join(map(repr, known['options']))}, found {shown(error.instance)}"
+        case "const":
+            return f"expected {known['expected_value']!r}, found {shown(error.instance)}"
+        case "pattern":
+            return f"{shown(error.instance)} does not match {known['pattern']!r}"
+        case "format":
+            return f"{shown(error.instance)} is not a valid {known['format']}"
+        case _:
+            return error.message
+
+
+def expected(error: ValidationError, names: Mapping[str, str] = _NAMES) -> str | None:
+    """What the schema asks for in place of the value, such as ``a string or a list``.
+
+    Args:
+        error: what the validator found.
+        names: what the document's authors call the types.
+
+    Returns:
+        Words that fit behind "expected"; ``None`` for keywords that ask for more than such words can say.
+    """
+    known: Any = error.kind
+    match error.kind.name:
+        case "type":
+            return one_of([names.get(name, name) for name in known.types])
+        case "anyOf":
+            types = [name for branch in known.context for one in branch for name in _types_at(one, error.instance_path)]
+            return one_of([names.get(name, name) for name in dict.fromkeys(types)]) if types else None
+        case "enum":
+            return one_of([repr(option) for option in known.options])
+        case "minimum":
+            return f"{known.limit} or more"
+        case "exclusiveMinimum":
+            return f"more than {known.limit}"
+        case _:
+            return None
+
+
+def _types_at(error: ValidationError, path: list[str | int]) -> Sequence[str]:
+    known: Any = error.kind
+    return known.types if error.kind.name == "type" and error.instance_path == path else ()
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Words as a choice: ``a, b or c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _found(value: object) -> str:
+    if value is None:
+        return "null"
+    name = {str: "a string", bool: "a boolean", dict: "an object", list: "a list", int: "an integer", float: "a number"}
+    return f"{shown(value)}, {name.get(type(value), type(value).__name__)}"

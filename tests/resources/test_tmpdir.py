@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dagstack_plugins.resources import ScopedTempDir, TempDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def tmpdir() -> Iterator[ScopedTempDir]:
+    made = ScopedTempDir()
+    yield made
+    made.close()
+
+
+def test_it_is_a_fresh_empty_folder(tmpdir: ScopedTempDir) -> None:
+    assert isinstance(tmpdir, TempDir)
+    assert tmpdir.path.is_dir()
+    assert tmpdir.path == tmpdir.path.resolve()
+    assert list(tmpdir.path.iterdir()) == []
+
+
+def test_files_and_folders_are_made_in_it(tmpdir: ScopedTempDir) -> None:
+    file, folder = tmpdir.create_file("page", suffix=".txt"), tmpdir.create_subdir("pages")
+    assert file == tmpdir.path / "page.txt"
+    assert file.read_bytes() == b""
+    assert folder == tmpdir.path / "pages"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_name_that_is_taken_is_refused(tmpdir: ScopedTempDir) -> None:
+    tmpdir.create_file("a").write_text("kept")
+    for again in (tmpdir.create_file, tmpdir.create_subdir):
+        with pytest.raises(FileExistsError):
+            again("a")
+    assert (tmpdir.path / "a").read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "..\\x", "C:x", "a\x00"])
+def test_no_name_leads_out_of_it(tmpdir: ScopedTempDir, name: str) -> None:
+    for make in (tmpdir.create_file, tmpdir.create_subdir):
+        with pytest.raises(ValueError, match="one segment"):
+            make(name)
+    with pytest.raises(ValueError, match="one segment"):
+        tmpdir.create_file("a", suffix="/../../x")
+    with pytest.raises(ValueError, match="one segment"):
+        tmpdir.create_file(".", suffix=".")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege on Windows")
+def test_a_link_does_not_lead_out_of_it(tmpdir: ScopedTempDir, tmp_path: Path) -> None:
+    (tmpdir.path / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(FileExistsError):
+        tmpdir.create_file("link")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_closing_removes_it_and_does_no_harm_twice() -> None:
+    tmpdir = ScopedTempDir()
+    (tmpdir.create_subdir("a") / "deep.txt").write_text("x")
+    tmpdir.close()
+    assert not tmpdir.path.exists()
+    tmpdir.close()
+    with pytest.raises(RuntimeError, match="is closed"):
+        tmpdir.create_file("a")
+
+
+def test_closing_is_fine_when_somebody_removed_it_already() -> None:
+    tmpdir = ScopedTempDir()
+    tmpdir.path.rmdir()
+    tmpdir.close()
+
+
+def locked_tree(path: Path) -> None:
+    inner = path / "locked" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("x")
+    (inner / "file").chmod(0o400)
+    inner.chmod(0o000)
+    inner.parent.chmod(0o500)
+
+
+def test_closing_removes_what_is_read_only() -> None:
+    tmpdir = ScopedTempDir()
+    locked_tree(tmpdir.path)
+    tmpdir.path.chmod(0o500)
+    tmpdir.close()
+    assert not tmpdir.path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_closing_removes_what_is_read_only_for_those_who_may_not_do_all() -> None:
+    program = (
+        "import os\n"
+        "from dagstack_plugins.resources import ScopedTempDir\n"
+        "os.setuid(65534)  # after the imports, as somebody else may not read them\n"
+        "tmpdir = ScopedTempDir()\n"
+        "inner = tmpdir.path / 'locked' / 'inner'\n"
+        "inner.mkdir(parents=True); (inner / 'file').touch(); (tmpdir.path / 'link').symlink_to('/')\n"
+        "inner.chmod(0); inner.parent.chmod(0o500); tmpdir.path.chmod(0o500)\n"
+        "tmpdir.close(); print(tmpdir.path.exists())"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege on Windows")
+def test_closing_leaves_what_links_point_to(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("kept")
+    (tmp_path / "mine").chmod(0o500)
+    tmpdir = ScopedTempDir()
+    (tmpdir.path / "link").symlink_to(tmp_path / "mine")
+    locked_tree(tmpdir.path)
+    tmpdir.close()
+    assert (tmp_path / "mine" / "file").read_text() == "kept"
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o500
+    (tmp_path / "mine").chmod(0o700)
+
+
+def test_dropped_unclosed_it_is_removed_with_a_warning() -> None:
+    tmpdir = ScopedTempDir()
+    path = tmpdir.path
+    with pytest.warns(ResourceWarning, match="dropped unclosed"):
+        del tmpdir
+    assert not path.exists()
+
+
+def test_the_end_of_the_process_removes_it() -> None:
+    program = "from dagstack_plugins.resources import ScopedTempDir as T; kept = T(); print(kept.path)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+    assert not Path(done.stdout.strip()).exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX fork")
+def test_a_forked_child_leaves_its_parents_folder_alone() -> None:
+    program = (
+        "import os, sys\n"
+        "from dagstack_plugins.resources import ScopedTempDir\n"
+        "tmpdir = ScopedTempDir()\n"
+        "child = os.fork()\n"
+        "if not child: sys.exit()\n"
+        "os.waitpid(child, 0); print(tmpdir.path.exists()); tmpdir.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
