@@ -8,13 +8,10 @@ import re
 from collections.abc import Mapping
 from datetime import date, time
 from functools import cache, lru_cache
-from itertools import islice
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-import tomli
 from jsonschema_rs import Draft202012Validator
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -26,9 +23,11 @@ if TYPE_CHECKING:
 
     from jsonschema_rs import ValidationError
 
+    from dagstack_plugins.manifest_text import Source
+
 _Path = tuple[str | int, ...]
 Found = tuple[_Path, str]
-"""One fault before its line is looked for: its path, which begins at ``plugin`` whatever stands above that, and its message."""
+"""The path of a fault, which begins at ``plugin`` whatever stands above that in the file, and its message."""
 
 _MIDDLEWARE = "horizontal_middleware"
 _TABLES = ("plugin", "resources", "unit_of_work", "mcp_stdio", "mcp_http", "chain_wrap")
@@ -42,88 +41,29 @@ _TYPES = {
     "object": "a table",
 }
 
-# A search for the line of a fault ends here: nobody waits longer for a message.
-_PLACES_TRIED = 30
-_LONGEST_TEXT = 50_000  # characters
 
-
-# --- Text that is no document -----------------------------------------------------------------------------------------
-
-
-class Unreadable(Exception):
-    """What should be a document is no TOML, no JSON, or says nothing of a plugin.
+def unreadable(source: Source, message: str, line: int | None = None, of: Any = None) -> ManifestInvalid:
+    """The error for a document that can't be looked into.
 
     Args:
+        source: where the document comes from.
         message: what was found and what is expected.
         line: 1-based line in the file, where known.
+        of: the document, if it got that far.
     """
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
+    return _error(source, of, [Fault("", message, line)])
 
 
-def parsed(text: str, language: str = "TOML") -> Any:
-    """The document that a text holds.
-
-    Args:
-        text: the text.
-        language: ``TOML`` or ``JSON``.
-
-    Returns:
-        Its content as plain dicts, lists and scalars.
-
-    Raises:
-        Unreadable: it is not of that language.
-    """
-    try:
-        if language == "TOML":
-            return tomli.loads(text)
-        return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
-    except RecursionError:
-        raise Unreadable("is nested too deeply") from None
-    except ValueError as error:
-        line = re.search(r"\(at line (\d+), column \d+\)$", str(error))  # of older tomli, which has no lineno
-        number = int(line[1]) if line else getattr(error, "lineno", None)
-        raise Unreadable(f"is not valid {language}: {error}", number) from None
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in table:
-            raise ValueError(f"the key {key!r} stands twice in one object")
-        table[key] = value
-    return table
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
-
-
-# --- From what was found to the error ---------------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Source:
-    """Where a document comes from.
-
-    Attributes:
-        file: its file, if it has one.
-        text: the file's text; empty where there is none.
-        language: ``TOML`` or ``JSON``.
-        above: the keys above ``plugin`` in it.
-    """
-
-    file: Path | None
-    text: str = ""
-    language: str = "TOML"
-    above: tuple[str, ...] = ()
-
-
-def unreadable(source: Source, message: str, line: int | None = None) -> ManifestInvalid:
-    """The error for a file that holds no manifest at all."""
-    return _invalid(source, {}, [Fault("", message, line)])
+def how_to_begin(document: Any, source: Source) -> str:
+    """What to write into a file that holds no plugin."""
+    if not isinstance(document, dict):
+        return f"expected an object, found {as_found(document)}"
+    found = "no plugin is described here" if document or source.text.strip(" \t\r\n{}") else "the file is empty"
+    meant = near("plugin", document)
+    hint = f" (found {meant!r}, did you mean 'plugin'?)" if meant else ""
+    table = f"a table [{dotted((*source.above, 'plugin'), '')}]"
+    where = 'an object "plugin"' if source.language == "JSON" else table
+    return f"{found}{hint}; write {where} with the fields name, kind, core_version and runtime"
 
 
 def invalid(source: Source, document: Mapping[str, Any], found: Iterable[Found]) -> ManifestInvalid:
@@ -136,13 +76,12 @@ def invalid(source: Source, document: Mapping[str, Any], found: Iterable[Found])
     """
     in_order = sorted(found, key=lambda one: _position(document, one[0]))
     faults = [
-        Fault(dotted((*source.above, *path), "", toml=True), message, _line(source, document, path))
-        for path, message in in_order
+        Fault(dotted((*source.above, *path), "", toml=True), message, source.line(path)) for path, message in in_order
     ]
-    return _invalid(source, document, faults)
+    return _error(source, document, faults)
 
 
-def _invalid(source: Source, document: Mapping[str, Any], faults: Sequence[Fault]) -> ManifestInvalid:
+def _error(source: Source, document: Any, faults: Sequence[Fault]) -> ManifestInvalid:
     texts = (reach(document, ("plugin", key)) for key in ("kind", "name"))
     kind, name = (text if isinstance(text, str) else None for text in texts)
     whose = f" of {kind}/{name}" if kind and name else f" of {name}" if name else ""
@@ -160,45 +99,6 @@ def _position(document: Any, path: _Path) -> list[int]:
         order.append(places.index(step) if step in places else len(places))
         document = reach(document, [step])
     return order
-
-
-def _line(source: Source, document: Any, path: _Path) -> int | None:
-    """The line where the key or list item at ``path`` stands; ``None`` where that can't be told for certain.
-
-    Every place where it may stand is tried: if with another word there the parser finds that word at ``path``, then
-    this is the place. So there is no grammar here that could be guessed wrong.
-    """
-    text = source.text
-    pattern = _as_written(reach(document, path[:-1]), path[-1]) if path and 0 < len(text) <= _LONGEST_TEXT else None
-    if pattern is None:
-        return None
-    mark = "here"
-    while mark in text:
-        mark += "_"
-    for place in islice(re.finditer(pattern, text), _PLACES_TRIED):
-        try:
-            changed = parsed(f'{text[: place.start()]}"{mark}"{text[place.end() :]}', source.language)
-        except Unreadable:
-            continue
-        above = reach(changed, (*source.above, *path[:-1]))
-        if mark in (above or ()) if isinstance(path[-1], str) else reach(above, path[-1:]) == mark:
-            return text.count("\n", 0, place.start()) + 1
-    return None
-
-
-def _as_written(above: Any, step: str | int) -> str | None:
-    """A regular expression for a key, or a list's item, as it is usually written; ``None`` for what isn't there."""
-    if isinstance(step, str):
-        return rf"""(?<![\w-])(["']?){re.escape(step)}\1(?![\w-])""" if step in above else None
-    item = above[step]
-    if isinstance(item, str):
-        return rf"""(["']){re.escape(item)}\1"""
-    if isinstance(item, dict | list):
-        return None
-    return rf"(?<![\w.-]){re.escape(json.dumps(item, default=str))}(?![\w.-])"
-
-
-# --- All that is wrong with a document --------------------------------------------------------------------------------
 
 
 @cache
@@ -249,9 +149,6 @@ def _without(value: Any, wrong: set[_Path], path: _Path = ()) -> Any:
     if isinstance(value, list | tuple):
         return [_without(item, wrong, (*path, index)) for index, item in enumerate(value)]
     return value
-
-
-# --- The shape --------------------------------------------------------------------------------------------------------
 
 
 def _shape_faults(document: Mapping[str, Any]) -> Iterator[Found]:
@@ -309,7 +206,7 @@ def _sentence(error: ValidationError, node: Mapping[str, Any], value: Any) -> st
     wanted = expected(error, _TYPES)
     meant = near(str(value), node["enum"]) if "enum" in node else None
     hint = f"; did you mean {meant!r}?" if meant else ""
-    return f"expected {wanted}, found {_found(value)}{hint}" if wanted else sentence(error)
+    return f"expected {wanted}, found {as_found(value)}{hint}" if wanted else sentence(error)
 
 
 def _pattern_sentence(path: Sequence[str | int], node: Mapping[str, Any], value: str) -> str:
@@ -319,7 +216,7 @@ def _pattern_sentence(path: Sequence[str | int], node: Mapping[str, Any], value:
     if "depends_on" in path and value.count("/") == 1:
         kind, name = value.split("/")
         hint = f'; for a plugin of one kind write {{ kind = "{kind}", name = "{name}" }}'
-    return f"{node['patternErrorMessage']}, found {_found(value)}{hint}"
+    return f"{node['patternErrorMessage']}, found {as_found(value)}{hint}"
 
 
 def _example(key: str, node: Mapping[str, Any]) -> str:
@@ -339,8 +236,8 @@ def _meant_field(key: str, known: Mapping[str, Any]) -> str:
     return f"; known here: {', '.join(known)}" if len(known) <= 12 else ""
 
 
-def _found(value: Any) -> str:
-    """A value as its author knows it."""
+def as_found(value: Any) -> str:
+    """A value as its author knows it, with its type."""
     match value:
         case None:
             return "null"
@@ -359,9 +256,8 @@ def _found(value: Any) -> str:
             return f"{shown(value)} ({type(value).__name__})"
 
 
-# --- Rules that reach across fields -----------------------------------------------------------------------------------
-# Each gets the table without what breaks the schema, so what is there has its type; a required field may be missing.
-# They run for every manifest, so they look before they build anything.
+# The rules that reach across fields. Each gets the table without what breaks the schema, so what is there has its type;
+# a required field may be missing.
 
 
 def _order_rules(table: Mapping[str, Any]) -> Iterator[Found]:
@@ -370,7 +266,7 @@ def _order_rules(table: Mapping[str, Any]) -> Iterator[Found]:
     if priority > 100 and (priority < 1000 or kind != _MIDDLEWARE):
         most = "0 to 100, or 1000 and up" if kind == _MIDDLEWARE else "0 to 100"
         reserved = f"; 1000 and up is for the kind {_MIDDLEWARE}" if priority >= 1000 else ""
-        yield ("priority",), f"expected {most}, found {_found(priority)}{reserved}"
+        yield ("priority",), f"expected {most}, found {as_found(priority)}{reserved}"
     if table.get("tryfirst") and table.get("trylast"):
         yield ("trylast",), "tryfirst and trylast can't both be true; keep one"
     if "chain_wrap" in table and kind != _MIDDLEWARE:
@@ -429,13 +325,13 @@ def _are_specifiers(text: str) -> bool:
 
 
 def _dependency_rules(table: Mapping[str, Any]) -> Iterator[Found]:
-    own = table.get("name")
+    own = {"kind": table.get("kind"), "name": table.get("name")}
     for index, item in enumerate(table.get("depends_on", ())):
-        if item == own:  # a bare name fits any kind, so it always fits the plugin itself
-            other = f'if a plugin of another kind is meant, write {{ kind = "...", name = "{own}" }}'
-            yield ("depends_on", index), f"the plugin depends on itself ({own}); remove it, or {other}"
-        elif own and not isinstance(item, str) and (item.get("kind"), item.get("name")) == (table.get("kind"), own):
-            yield ("depends_on", index), f"the plugin depends on itself ({item['kind']}/{own}); remove it"
+        if item == own:
+            yield ("depends_on", index), f"the plugin depends on itself ({own['kind']}/{own['name']}); remove it"
+        elif item == own["name"]:  # a bare name fits any kind, so it always fits the plugin itself
+            other = f'if a plugin of another kind is meant, write {{ kind = "...", name = "{item}" }}'
+            yield ("depends_on", index), f"the plugin depends on itself ({item}); remove it, or {other}"
 
 
 def _unit_rules(table: Mapping[str, Any]) -> Iterator[Found]:
@@ -458,12 +354,12 @@ def _not_json(value: Any, path: _Path) -> Iterator[Found]:
             if isinstance(key, str):
                 yield from _not_json(item, (*path, key))
             else:
-                yield path, f"the key {_found(key)} is not a string"
+                yield path, f"the key {as_found(key)} is not a string"
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from _not_json(item, (*path, index))
     elif not _is_json_scalar(value):
-        yield path, f"expected a JSON value, found {_found(value)}"
+        yield path, f"expected a JSON value, found {as_found(value)}"
 
 
 def _is_json_scalar(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadErro
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.runtimes.in_process import printable
 from dagstack_plugins.schemafaults import nearest
 
 _log: Final = logging.getLogger("dagstack_plugins")
@@ -30,6 +31,59 @@ class _Waiting:
     source: Source
     manifest: PluginManifest
     plugin: Plugin
+
+
+@attrs.frozen(eq=False)
+class _Refusal:
+    """A plugin that stays outside, and why."""
+
+    source: Source
+    manifest: PluginManifest | None
+    error: PluginRegistryError
+
+
+@attrs.frozen(eq=False)
+class _Batch:
+    """What came of the candidates of one search.
+
+    Attributes:
+        taken: those that passed, with where they come from.
+        refusals: the others.
+        first: kind and name to the place of the first plugin of that name that passed, or waits for its kind.
+    """
+
+    taken: list[tuple[Source, Plugin]] = attrs.field(factory=list)
+    refusals: list[_Refusal] = attrs.field(factory=list)
+    first: dict[tuple[str, str], str] = attrs.field(factory=dict)
+
+    def forget(self) -> None:
+        """None of them is registered: drop their code."""
+        for _, plugin in self.taken:
+            _forget(plugin)
+
+
+class _Places:
+    """Which plugins came from where, so that what is found again is recognised."""
+
+    def __init__(self) -> None:
+        self._plugins: dict[Hashable, list[Plugin]] = {}
+        self._of: dict[Plugin, Collection[Hashable]] = {}
+
+    def at(self, places: Iterable[Hashable]) -> list[Plugin]:
+        """The plugins that came from one of ``places``, refused ones included."""
+        found = {id(plugin): plugin for place in places for plugin in self._plugins.get(place, ())}
+        return list(found.values())
+
+    def add(self, plugin: Plugin, places: Collection[Hashable]) -> None:
+        """Note where a plugin came from."""
+        self._of[plugin] = places
+        for place in places:
+            self._plugins.setdefault(place, []).append(plugin)
+
+    def remove(self, plugin: Plugin) -> None:
+        """Forget where a plugin came from."""
+        for place in self._of.pop(plugin):
+            self._plugins[place].remove(plugin)
 
 
 class Roster:
@@ -49,7 +103,7 @@ class Roster:
         self.unloads: set[Callable[[], None]] = set()
         self._catalogue = catalogue
         self._rules = rules
-        self._files: dict[Path, Plugin] = {}
+        self._places = _Places()
         self._waiting: list[_Waiting] = []
 
     def compiled(self, kind: str) -> CompiledKind:
@@ -60,13 +114,15 @@ class Roster:
         """
         slot = self._catalogue.find(kind)
         if slot is None:
-            raise self.kind_unknown(kind)
+            raise self._kind_unknown(kind, "")
         return slot.compiled
 
     def kind_unknown(self, kind: str) -> KindUnknown:
-        """The error for a kind without a hookspec."""
+        """The error for a kind without a hookspec; it names the plugins that wait for one."""
         waiting = [one.source.location for one in self._waiting if one.manifest.kind == kind]
-        told = f"; these plugins wait for it: {', '.join(waiting)}" if waiting else ""
+        return self._kind_unknown(kind, f"; these plugins wait for it: {', '.join(waiting)}" if waiting else "")
+
+    def _kind_unknown(self, kind: str, told: str) -> KindUnknown:
         names = self._catalogue.names()
         return KindUnknown(
             f"kind {kind!r} has no hookspec{nearest(kind, names)}: registry.add_hookspecs(…) makes it known, "
@@ -87,19 +143,16 @@ class Roster:
                     yield FolderSource(file.parent), manifest_or_error(file)
             elif file.filename == str(root):
                 raise file
-            else:
+            elif not self._taken_at(Path(file.filename).resolve()):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
                 yield UnreadableSource(str(file.filename)), error
 
     def knows(self, file: Path) -> bool:
-        """Whether a manifest's file is registered, or waits for its kind; a refused one gets another chance."""
-        plugin = self._files.get(file.resolve())
-        if plugin is None:
-            return False
-        if not plugin.refused or any(one.plugin is plugin for one in self._waiting):
-            return True
-        self.drop(plugin)
-        return False
+        """Whether the plugin of a manifest's file is registered; a refused one gets another chance."""
+        return self._taken_at(file.parent.resolve())
+
+    def _taken_at(self, place: Hashable) -> bool:
+        return any(not plugin.refused for plugin in self._places.at([place]))
 
     def take_one(self, source: Source, manifest: PluginManifest) -> None:
         """Register one plugin.
@@ -107,9 +160,10 @@ class Roster:
         Raises:
             PluginRegistryError: whatever is wrong with it.
         """
-        if (first := self._registered(manifest)) is not None:
-            raise _duplicate(manifest, [first.location, source.location])
-        self._keep(admit(source, manifest, self.compiled(manifest.kind), self._rules))
+        compiled = self.compiled(manifest.kind)
+        if (first := self._first(source, manifest)) is not None:
+            raise _duplicate(manifest, [first, source.location])
+        self._keep(source, admit(source, manifest, compiled, self._rules))
 
     def take(self, candidates: Iterable[Candidate], *, strict: bool) -> list[PluginManifest]:
         """Register what can be, and keep the rest as refused.
@@ -125,43 +179,68 @@ class Roster:
             AmbiguousPlugin: at the end, if a second plugin of the same kind and name came.
             ExceptionGroup: under ``strict``, all faults.
         """
-        taken: dict[tuple[str, str], Plugin] = {}
-        faulty: list[tuple[Source, PluginManifest | None, PluginRegistryError]] = []
-        for source, found in candidates:
-            if isinstance(found, PluginRegistryError):
-                faulty.append((source, None, found))
-                continue
-            try:
-                if (first := taken.get(found.key) or self._registered(found)) is not None:
-                    raise _duplicate(found, [first.location, source.location])
-                taken[found.key] = admit(source, found, self.compiled(found.kind), self._rules)
-            except PluginRegistryError as error:
-                faulty.append((source, found, error))
-        errors = [error for _, _, error in faulty]
+        batch = _Batch()
+        try:
+            for source, found in candidates:
+                self._try(source, found, batch)
+        except BaseException:
+            batch.forget()
+            raise
+        errors = [refusal.error for refusal in batch.refusals]
         if strict and errors:
-            for plugin in taken.values():
-                _forget(plugin)
+            batch.forget()
             raise ExceptionGroup("plugins are faulty, none was registered", errors)
-        for plugin in taken.values():
-            self._keep(plugin)
-        for source, manifest, fault in faulty:
-            self._refuse(source, manifest, fault)
+        self._settle(batch)
         _raise_duplicates(errors)
-        return [plugin.manifest for plugin in taken.values() if plugin.manifest is not None]
+        return [plugin.manifest for _, plugin in batch.taken if plugin.manifest is not None]
+
+    def _try(self, source: Source, found: PluginManifest | PluginRegistryError, batch: _Batch) -> None:
+        if isinstance(found, PluginRegistryError):
+            batch.refusals.append(_Refusal(source, None, found))
+            return
+        try:
+            if (first := batch.first.get(found.key) or self._first(source, found)) is not None:
+                raise _duplicate(found, [first, source.location])
+            batch.taken.append((source, admit(source, found, self.compiled(found.kind), self._rules)))
+            batch.first[found.key] = source.location
+        except PluginRegistryError as error:
+            batch.refusals.append(_Refusal(source, found, error))
+            if isinstance(error, KindUnknown):
+                batch.first[found.key] = source.location
+
+    def _settle(self, batch: _Batch) -> None:
+        sources = [(source, plugin.manifest) for source, plugin in batch.taken]
+        sources += [(refusal.source, refusal.manifest) for refusal in batch.refusals]
+        # All are dropped before any is kept: several plugins may come from one place.
+        before = self._places.at(place for source, manifest in sources for place in _places(source, manifest))
+        earlier = [plugin for plugin in before if plugin.refused]
+        for plugin in earlier:
+            self.drop(plugin)
+        for source, plugin in batch.taken:
+            self._keep(source, plugin)
+        for refusal in batch.refusals:
+            self._refuse(refusal, earlier)
 
     def admit_waiting(self, kinds: Collection[str]) -> None:
         """Take in the plugins that waited for these kinds."""
-        ready = [one for one in self._waiting if one.manifest.kind in kinds]
-        for one in ready:
-            self.drop(one.plugin)
+        ready = [(one.source, one.manifest) for one in self._waiting if one.manifest.kind in kinds]
         # Second ones of a name were refused when they came, so none of these is ambiguous.
-        self.take([(one.source, one.manifest) for one in ready], strict=False)
+        self.take(ready, strict=False)
+        for kind in kinds:
+            self._show_refused(kind)
+
+    def _show_refused(self, kind: str) -> None:
+        """Let callers of a kind see what was refused before the kind was known."""
+        slot = self._catalogue.find(kind)
+        for plugin in self.plugins:
+            if slot is not None and plugin.refused and plugin.kind == kind and plugin not in slot.plugins:
+                slot.add(plugin)
 
     def drop(self, plugin: Plugin) -> None:
         """Let a plugin go, and forget its code."""
         self.plugins.remove(plugin)
         self._waiting = [one for one in self._waiting if one.plugin is not plugin]
-        self._files = {file: one for file, one in self._files.items() if one is not plugin}
+        self._places.remove(plugin)
         slot = self._catalogue.find(plugin.kind) if plugin.kind else None
         if slot is not None and plugin in slot.plugins:
             slot.remove(plugin)
@@ -169,30 +248,46 @@ class Roster:
             self.unloads.discard(plugin.unload)
         _forget(plugin)
 
-    def _registered(self, manifest: PluginManifest) -> Plugin | None:
+    def _first(self, source: Source, manifest: PluginManifest) -> str | None:
+        """Where the plugin is that has a manifest's name already, if there is one."""
         slot = self._catalogue.find(manifest.kind)
-        if slot is None:
-            return next((one.plugin for one in self._waiting if one.manifest.key == manifest.key), None)
-        return slot.accepted(manifest.name)
+        if slot is not None:
+            taken = slot.accepted(manifest.name)
+            return taken.location if taken is not None else None
+        here = self._places.at(_places(source, manifest))
+        others = (one.plugin for one in self._waiting if one.manifest.key == manifest.key)
+        return next((plugin.location for plugin in others if plugin not in here), None)
 
-    def _keep(self, plugin: Plugin, file: Path | None = None) -> None:
+    def _keep(self, source: Source, plugin: Plugin) -> None:
         self.plugins.append(plugin)
-        file = plugin.manifest.file if plugin.manifest is not None else file
-        if file is not None:
-            self._files.setdefault(file.resolve(), plugin)
+        self._places.add(plugin, _places(source, plugin.manifest))
         if plugin.unload is not None:
             self.unloads.add(plugin.unload)
         slot = self._catalogue.find(plugin.kind) if plugin.kind else None
         if slot is not None:
             slot.add(plugin)
 
-    def _refuse(self, source: Source, manifest: PluginManifest | None, error: PluginRegistryError) -> None:
-        plugin = refused(source.location, error, manifest)
-        _log.warning("plugin %s at %s was refused: %s", plugin.label, plugin.location, error)
-        named = getattr(error, "file", None) if manifest is None else None
-        self._keep(plugin, Path(named) if named else None)
-        if isinstance(error, KindUnknown) and manifest is not None:
-            self._waiting.append(_Waiting(source, manifest, plugin))
+    def _refuse(self, refusal: _Refusal, earlier: Sequence[Plugin]) -> None:
+        plugin = refused(refusal.source.location, refusal.error, refusal.manifest)
+        same = (one for one in earlier if (one.location, one.reason) == (plugin.location, plugin.reason))
+        known = next(same, None)
+        if known is not None:
+            plugin.error, plugin.since = known.error, known.since
+        else:
+            # As text: whoever collects log records must not keep the plugin's code alive with the error's frames.
+            told = map(printable, (plugin.label, plugin.location, plugin.reason))
+            _log.warning("plugin %s at %s was refused: %s", *told)
+        self._keep(refusal.source, plugin)
+        if isinstance(refusal.error, KindUnknown) and refusal.manifest is not None:
+            self._waiting.append(_Waiting(refusal.source, refusal.manifest, plugin))
+
+
+def _places(source: Source, manifest: PluginManifest | None) -> set[Hashable]:
+    """By what a plugin is recognised: its source, and the folder of its manifest's file."""
+    places = set() if source.place is None else {source.place}
+    if manifest is not None and manifest.file is not None and not isinstance(source, FolderSource):
+        places.add(manifest.file.parent.resolve())
+    return places
 
 
 def manifest_or_error(file: Path) -> PluginManifest | PluginRegistryError:

@@ -12,7 +12,7 @@ from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.dispatch.selection import ambiguous, tied_at_top
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import in_order
-from dagstack_plugins.errors import PluginRegistryError, PluginUnavailable
+from dagstack_plugins.errors import PluginRegistryError, PluginUnavailable, TeardownErrors
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.lifecycle.configuration import plugin_config
 from dagstack_plugins.lifecycle.order import dependencies, generations
@@ -62,12 +62,14 @@ class Rounds:
                 self._context = ctx
                 self.resources = self.resources if ctx.resources is None else ctx.resources
             edges, problems = dependencies(self._roster.plugins)
-            order = generations([plugin for plugin in self._roster.plugins if may_start(plugin)], edges)
+            # Of all, running ones too: what starts now may close a circle through them.
+            order = generations([plugin for plugin in self._roster.plugins if not plugin.refused], edges)
             self._check_choices()
-            wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems)] for generation in order]
+            asked = [[plugin for plugin in generation if may_start(plugin)] for generation in order]
+            wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems)] for generation in asked]
             await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
             if strict:
-                await self._all_or_nothing(wanted)
+                await self._all_or_nothing(asked)
 
     async def stop(self) -> None:
         """Tear down every plugin that runs."""
@@ -75,7 +77,12 @@ class Rounds:
 
     async def stop_one(self, plugin: Plugin) -> None:
         """Tear down one plugin."""
-        await self._at_home(self._stop, [[plugin]])
+        await self._at_home(self._stop_started, plugin)
+
+    async def _stop_started(self, plugin: Plugin) -> None:
+        async with self._alone(asyncio.get_running_loop()):
+            if plugin.usable:
+                await self._stop([[plugin]])
 
     async def _stop_running(self) -> None:
         async with self._alone(asyncio.get_running_loop()):
@@ -94,7 +101,10 @@ class Rounds:
 
     def _check_home(self, loop: asyncio.AbstractEventLoop) -> None:
         home = self._home.loop
-        if home is None or home is loop or not home.is_running() or not any(one.usable for one in self._roster.plugins):
+        if home is None or home is loop or not home.is_running():
+            return
+        starting = self._round is not None and self._round[0] is home and self._round[1].locked()
+        if not starting and not any(one.usable for one in self._roster.plugins):
             return
         raise PluginRegistryError(
             "setup_all was called on another event loop than the running plugins live on; "
@@ -133,14 +143,31 @@ class Rounds:
         """What nothing decides is said before anything starts."""
         for slot in self._catalogue:
             slot.read_environment()
+            slot.check_choice()
             hooks = slot.compiled.kind.hooks.values()
             candidates = in_order(plugin for plugin in slot.plugins if plugin.usable or may_start(plugin))
-            if any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks):
-                slot.check_choice()
-                if slot.chosen is None and (tied := tied_at_top(candidates)):
-                    raise ambiguous(slot.table(), tied)
+            has_active = any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks)
+            if has_active and slot.chosen is None and (tied := tied_at_top(candidates)):
+                raise ambiguous(slot.table(), tied)
             if any(hook.dispatch is Dispatch.CAPABILITY for hook in hooks):
                 fallback_of(slot.table(), candidates)
+        for slot in self._catalogue:
+            self._tell_colours(slot)
+
+    def _tell_colours(self, slot: Slot) -> None:
+        """Warn where one plugin alone makes a hook async, which its callers notice when it goes."""
+        table = slot.table()
+        for hook in table.kind.hooks.values():
+            coroutines, plain = table.colours(hook.name) if hook.is_async is None else ([], [])
+            if coroutines and plain:
+                self._context.logger.warning(
+                    "%s.%s is async, as it is a coroutine function of %s, and a plain one of %s; "
+                    "settle it in the hookspec with `async: true` or `async: false`",
+                    table.kind.name,
+                    hook.name,
+                    ", ".join(coroutines),
+                    ", ".join(plain),
+                )
 
     def _takes_part(self, plugin: Plugin, problems: Mapping[Plugin, str]) -> bool:
         if plugin in problems:
@@ -157,12 +184,17 @@ class Rounds:
         plugin.become(PluginState.REGISTERED, reason)
         return False
 
-    async def _all_or_nothing(self, wanted: Sequence[Sequence[Plugin]]) -> None:
-        failed = [plugin.error for generation in wanted for plugin in generation if not plugin.usable]
+    async def _all_or_nothing(self, asked: Sequence[Sequence[Plugin]]) -> None:
+        failed = [plugin.error for generation in asked for plugin in generation if not plugin.usable]
         errors = [error for error in failed if isinstance(error, Exception)]
-        if errors:
-            await self._stop([[plugin for plugin in generation if plugin.usable] for generation in wanted])
-            raise ExceptionGroup("plugins failed to start, those that had started were torn down", errors)
+        if not errors:
+            return
+        failure = ExceptionGroup("plugins failed to start, those that had started were torn down", errors)
+        try:
+            await self._stop([[plugin for plugin in generation if plugin.usable] for generation in asked])
+        except TeardownErrors as error:
+            failure.add_note(str(error))
+        raise failure
 
 
 def _only_one(slot: Slot) -> Plugin | None:

@@ -8,10 +8,12 @@ from typing import Any
 import attrs
 import jsonschema_rs
 
+from dagstack_plugins.discovery.loading import place_of
 from dagstack_plugins.discovery.sources import Source
 from dagstack_plugins.errors import (
     Fault,
     ManifestInvalid,
+    PluginLoadError,
     PluginRegistryError,
     RuntimeNotSupported,
     VersionIncompatible,
@@ -19,8 +21,8 @@ from dagstack_plugins.errors import (
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance
-from dagstack_plugins.schemafaults import dotted
+from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, raised
+from dagstack_plugins.schemafaults import dotted, shown
 from dagstack_plugins.version import VERSION
 
 RUNTIMES = ("in_process",)
@@ -65,30 +67,44 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
     """
     _check_versions(manifest, compiled)
     runtime = _runtime(manifest, compiled, rules)
+    told = f"manifest {manifest.file or 'given as a dict'}"
+    _check_config_schema(manifest, manifest.config_schema, told, "plugin.config_schema")
     try:
-        found = source.find(manifest, tuple(compiled.kind.hooks))
-        instance = make_instance(found, manifest, source.location)
-        schema = (
-            manifest.config_schema if manifest.config_schema is not None else getattr(instance, "config_schema", None)
-        )
-        _check_config_schema(manifest, schema)
-        return Plugin(
-            location=source.location,
-            manifest=manifest,
-            kind=manifest.kind,
-            name=manifest.name,
-            runtime=runtime,
-            instance=instance,
-            bindings=bind_hooks(instance, compiled, manifest, source.location),
-            matches=bind_matches(instance, manifest, source.location),
-            config_schema=schema,
-            unload=source.forget,
-        )
-    except BaseException as error:
+        return _loaded(source, manifest, compiled, runtime)
+    except BaseException as error:  # SystemExit too: whatever a plugin's code does, it does not take the host along
         source.forget()
+        if isinstance(error, KeyboardInterrupt):
+            raise
         if isinstance(error, PluginRegistryError):
             error.kind, error.plugin = manifest.kind, manifest.name
-        raise
+            raise
+        raise PluginLoadError(
+            f"{source.location}: its code raises {raised(error)}{place_of(error)} when it is looked at",
+            file=source.location,
+            kind=manifest.kind,
+            plugin=manifest.name,
+        ) from error
+
+
+def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, runtime: str) -> Plugin:
+    found = source.find(manifest, tuple(compiled.kind.hooks))
+    instance = make_instance(found, manifest, source.location)
+    schema = manifest.config_schema
+    if schema is None:
+        schema = getattr(instance, "config_schema", None)
+        _check_config_schema(manifest, schema, f"{type(instance).__name__}.config_schema of {source.location}")
+    return Plugin(
+        location=source.location,
+        manifest=manifest,
+        kind=manifest.kind,
+        name=manifest.name,
+        runtime=runtime,
+        instance=instance,
+        bindings=bind_hooks(instance, compiled, manifest, source.location),
+        matches=bind_matches(instance, compiled, manifest, source.location),
+        config_schema=schema,
+        unload=source.forget,
+    )
 
 
 def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
@@ -97,8 +113,8 @@ def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
     minor = int(rest.partition(".")[0] or 0)
     if int(major) != kind.major or minor > kind.minor:
         raise VersionIncompatible(
-            f"plugin {manifest.name!r} was made for kind_api_version {manifest.kind_api_version!r} of kind {kind.name!r}, "
-            f"but {kind.version} is registered; the major must be the same, the minor not above",
+            f"plugin {manifest.name!r} was made for kind_api_version {manifest.kind_api_version!r} "
+            f"of kind {kind.name!r}, but {kind.version} is registered; the major must be the same, the minor not above",
             wanted=manifest.kind_api_version,
             found=kind.version,
             kind=kind.name,
@@ -142,25 +158,29 @@ def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules)
     return chosen
 
 
-def _check_config_schema(manifest: PluginManifest, schema: Any) -> None:
-    if schema is None:
-        return
+def _check_config_schema(manifest: PluginManifest, schema: Any, told: str, path: str = "config_schema") -> None:
+    fault = _schema_fault(schema, path) if schema is not None else None
+    if fault is not None:
+        raise ManifestInvalid(
+            f"{told} is not valid:",
+            file=str(manifest.file) if manifest.file else None,
+            faults=[fault],
+            kind=manifest.kind,
+            plugin=manifest.name,
+        )
+
+
+def _schema_fault(schema: Any, path: str) -> Fault | None:
+    if not isinstance(schema, Mapping):
+        return Fault(path, f"not a JSON Schema: expected an object, found {shown(schema)}")
     try:
-        jsonschema_rs.meta.validate(schema)
+        # Compiling checks it against the 2020-12 metaschema too; jsonschema_rs.meta would fetch what $schema names.
         config_validator(schema)
     except jsonschema_rs.ValidationError as error:
-        fault = Fault(dotted(error.instance_path, "plugin.config_schema"), f"not a JSON Schema: {error.message}")
+        return Fault(dotted(error.instance_path, path), f"not a JSON Schema: {error.message}")
     except (TypeError, ValueError) as error:
-        fault = Fault("plugin.config_schema", f"not a JSON Schema: {error}")
-    else:
-        return
-    raise ManifestInvalid(
-        f"manifest {manifest.file or 'given as a dict'} is not valid:",
-        file=str(manifest.file) if manifest.file else None,
-        faults=[fault],
-        kind=manifest.kind,
-        plugin=manifest.name,
-    )
+        return Fault(path, f"not a JSON Schema: {error}")
+    return None
 
 
 def config_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:

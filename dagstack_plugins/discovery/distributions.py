@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from dagstack_plugins.discovery.sources import InstalledSource
 from dagstack_plugins.errors import PluginLoadError
@@ -22,7 +23,7 @@ def installed_plugins(group: str = GROUP) -> Iterator[tuple[InstalledSource, Pat
         group: the entry points' group.
     """
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
-        distribution = entry.dist.name if entry.dist is not None else "unknown"
+        distribution = _distribution(entry)
         module, attribute = _parts(entry)
         source = InstalledSource(distribution, module, attribute, Path())
         try:
@@ -32,6 +33,12 @@ def installed_plugins(group: str = GROUP) -> Iterator[tuple[InstalledSource, Pat
             continue
         source.folder = manifest.parent
         yield source, manifest
+
+
+def _distribution(entry: EntryPoint) -> str:
+    # Not its ``name``, which warns or fails where METADATA is damaged.
+    metadata: Any = entry.dist.metadata if entry.dist is not None else None
+    return str((metadata or {}).get("Name") or "unknown")
 
 
 def _parts(entry: EntryPoint) -> tuple[str, str]:
@@ -68,10 +75,21 @@ def _find_spec(module: str) -> ModuleSpec | None:
     spec: ModuleSpec | None = None
     name = ""
     for part in module.split("."):
+        if not part:
+            return None
         name = f"{name}.{part}" if name else part
-        found = (finder.find_spec(name, path, None) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        found = (_ask(finder, name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         spec = next((one for one in found if one is not None), None)
         if spec is None:
             return None
         path = list(spec.submodule_search_locations or ())
     return spec
+
+
+def _ask(finder: Any, name: str, path: list[str] | None) -> ModuleSpec | None:
+    try:
+        found: ModuleSpec | None = finder.find_spec(name, path, None)
+    except KeyError:
+        # A folder without __init__.py: for its whole name, Python asks parents that are not imported.
+        found = PathFinder.find_spec(name.rpartition(".")[2], path)
+    return found

@@ -42,6 +42,8 @@ def plugin_folders(
     Raises:
         FileNotFoundError, NotADirectoryError: if ``root`` isn't a folder.
     """
+    if isinstance(ignore, str):
+        raise TypeError(f"ignore takes several patterns: [{ignore!r}], not {ignore!r}")
     if not root.exists():
         raise FileNotFoundError(f"there is no folder {root}; plugins are looked for in a folder")
     if not root.is_dir():
@@ -62,10 +64,11 @@ def _walk(root: Path, recursive: bool, ignore: tuple[str, ...]) -> Iterator[Path
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 listing = list(entries)
+            manifest = find_manifest(Path(folder), {entry.name for entry in listing})
         except OSError as error:
-            yield error
+            # A folder may be listed and yet not entered; then it is a file in it that can't be looked at.
+            yield OSError(error.errno, error.strerror, folder)
             continue
-        manifest = find_manifest(Path(folder), {entry.name for entry in listing})
         if manifest is not None:
             yield manifest
         elif recursive or depth == 0:

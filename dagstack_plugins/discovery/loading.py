@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
+from dagstack_plugins.runtimes.in_process import implements, raised
 from dagstack_plugins.schemafaults import nearest
 
 PREFIX: Final = "dagstack._discovered"
@@ -36,22 +37,23 @@ class LoadedFolder:
             _ensure_root()
             self.package = _free_name(f"{PREFIX}.{name}")
             # Taken before the code runs, so that nothing it does can take the name.
-            self._module = self._new_package()
+            self._spec = self._package_spec()
+            self._module = importlib.util.module_from_spec(self._spec)
+            self._module.__path__ = [str(folder)]
             sys.modules[self.package] = self._module
 
-    def _new_package(self) -> ModuleType:
-        init = self.folder / "__init__.py"
+    def _package_spec(self) -> importlib.machinery.ModuleSpec:
+        folder, init = [str(self.folder)], self.folder / "__init__.py"
         if init.is_file():
-            spec = importlib.util.spec_from_file_location(
-                self.package, init, submodule_search_locations=[str(self.folder)]
-            )
+            spec = importlib.util.spec_from_file_location(self.package, init, submodule_search_locations=folder)
         else:
-            spec = importlib.util.spec_from_loader(self.package, loader=None, is_package=True)
+            # This loader has nothing to run, but it knows of importlib.resources.
+            finder: Any = importlib.machinery.PathFinder.find_spec
+            loader = importlib.machinery.NamespaceLoader(self.package, folder, finder)
+            spec = importlib.util.spec_from_loader(self.package, loader, is_package=True)
         if spec is None:
             raise PluginLoadError(f"{init} cannot be imported", file=str(init))
-        module = importlib.util.module_from_spec(spec)
-        module.__path__ = [str(self.folder)]
-        return module
+        return spec
 
     def load(self, module: str) -> ModuleType:
         """Import one module of the folder.
@@ -62,10 +64,9 @@ class LoadedFolder:
         Raises:
             PluginLoadError: if it isn't there, lies elsewhere, or fails while it is imported.
         """
-        spec = self._module.__spec__
-        if spec is not None and (loader := spec.loader) is not None:
-            imported(lambda: loader.exec_module(self._module), self.folder / "__init__.py")
         self._check_inside(module)
+        if (loader := self._spec.loader) is not None:
+            imported(lambda: loader.exec_module(self._module), self.folder / "__init__.py")
         full = f"{self.package}.{module}"
         loaded: ModuleType = imported(
             lambda: importlib.import_module(full), self.folder / f"{module.replace('.', '/')}.py"
@@ -73,22 +74,26 @@ class LoadedFolder:
         return loaded
 
     def _check_inside(self, module: str) -> None:
-        name, path = self.package, [str(self.folder)]
+        self._check_file("__init__", self._spec.origin)
+        path = [str(self.folder)]
         for part in module.split("."):
-            name = f"{name}.{part}"
-            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            # By its last name: for its whole name, Python would ask parents that are not imported yet.
+            spec = importlib.machinery.PathFinder.find_spec(part, path)
             if spec is None:
                 raise PluginLoadError(
                     f"there is no module {module!r} in {self.folder}; entry_point names a file of the plugin's folder",
                     file=str(self.folder),
                 )
-            if spec.origin is not None and not Path(spec.origin).resolve().is_relative_to(self.folder.resolve()):
-                raise PluginLoadError(
-                    f"module {module!r} of {self.folder} lies outside it, at {Path(spec.origin).resolve()}; "
-                    "a plugin's code is inside its folder",
-                    file=spec.origin,
-                )
+            self._check_file(module, spec.origin)
             path = list(spec.submodule_search_locations or ())
+
+    def _check_file(self, module: str, file: str | None) -> None:
+        if file is not None and not Path(file).resolve().is_relative_to(self.folder.resolve()):
+            raise PluginLoadError(
+                f"module {module!r} of {self.folder} lies outside it, at {Path(file).resolve()}; "
+                "a plugin's code is inside its folder",
+                file=file,
+            )
 
     def unload(self) -> None:
         """Forget the package and all modules below it."""
@@ -127,12 +132,12 @@ def imported(action: Callable[[], Any], file: object) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a module that exits must not take the host along
-        where = _where(error)
-        what = "exits" if isinstance(error, SystemExit) else f"raises {type(error).__name__}: {error}"
-        raise PluginLoadError(f"{file} cannot be imported: it {what}{where}", file=str(file)) from error
+        what = "exits" if isinstance(error, SystemExit) else f"raises {raised(error)}"
+        raise PluginLoadError(f"{file} cannot be imported: it {what}{place_of(error)}", file=str(file)) from error
 
 
-def _where(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line of an error, in brackets, where they are known."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({error.filename}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
@@ -141,25 +146,30 @@ def _where(error: BaseException) -> str:
 
 
 def defined_classes(module: ModuleType) -> Iterator[type]:
-    """The classes that a module defines itself; imported ones don't count."""
+    """The classes that a module defines itself, each once; imported ones don't count."""
+    seen: set[int] = set()
     for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == module.__name__:
+        if isinstance(value, type) and value.__module__ == module.__name__ and id(value) not in seen:
+            seen.add(id(value))
             yield value
 
 
 def named_class(module: ModuleType, name: str, file: str) -> type:
-    """The class that an entry point names.
+    """The class that an entry point names, perhaps one inside another (``Outer.Inner``).
 
     Raises:
         PluginLoadError: if it isn't there; it lists those that are.
     """
-    found = getattr(module, name, None)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
     if isinstance(found, type):
         return found
     names = [cls.__name__ for cls in defined_classes(module)]
     problem = f"has no class {name!r}{nearest(name, names)}" if found is None else f"has {name!r}, which is no class"
     raise PluginLoadError(
-        f"{file} {problem}; it defines: {', '.join(names) or 'no class'}; write one of them in entry_point, or rename it",
+        f"{file} {problem}; it defines: {', '.join(names) or 'no class'}; "
+        "write one of them in entry_point, or rename it",
         file=file,
     )
 
@@ -171,14 +181,11 @@ def only_class(module: ModuleType, hooks: Collection[str], kind: str, file: str)
         PluginLoadError: if there is none, or several; it lists the classes found.
     """
     classes = list(defined_classes(module))
-    fitting = [
-        cls
-        for cls in classes
-        if not inspect.isabstract(cls) and any(callable(getattr(cls, hook, None)) for hook in hooks)
-    ]
+    fitting = [cls for cls in classes if not inspect.isabstract(cls) and implements(cls, hooks)]
     if len(fitting) == 1:
         return fitting[0]
-    told = ", ".join(cls.__name__ for cls in fitting or classes) or "none"
+    names = [f"{cls.__name__} (abstract)" if inspect.isabstract(cls) else cls.__name__ for cls in fitting or classes]
+    told = ", ".join(names) or "none"
     problem = "several classes that implement" if fitting else "no class that implements"
     raise PluginLoadError(
         f"{file} defines {problem} a hook of kind {kind!r} ({', '.join(hooks)}); classes found: {told}; "

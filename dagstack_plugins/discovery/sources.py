@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -27,11 +27,16 @@ class Source(Protocol):
 
     Attributes:
         location: the same, for people.
+        place: the same, to be recognised when it is found again; ``None`` for what the host hands over.
     """
 
     @property
     def location(self) -> str:
         """Where the plugin came from."""
+
+    @property
+    def place(self) -> Hashable:
+        """Equal for equal sources."""
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The plugin's class, or the object that is the plugin.
@@ -46,10 +51,20 @@ class Source(Protocol):
 
 @attrs.define
 class FolderSource:
-    """Code in a plugin's folder, isolated."""
+    """Code in a plugin's folder, isolated.
+
+    Attributes:
+        folder: the folder.
+        place: the same, whatever links it was reached by.
+    """
 
     folder: Path
-    _loaded: LoadedFolder | None = None
+    place: Hashable = attrs.field(init=False)
+    _loaded: LoadedFolder | None = attrs.field(init=False, default=None)
+
+    @place.default
+    def _resolved(self) -> Path:
+        return self.folder.resolve()
 
     @property
     def location(self) -> str:
@@ -66,6 +81,7 @@ class FolderSource:
             )
         self._loaded = LoadedFolder(self.folder, manifest.name)
         module = self._loaded.load(module_name)
+        file = getattr(module, "__file__", None) or file
         return named_class(module, class_name, file) if class_name else only_class(module, hooks, manifest.kind, file)
 
     def forget(self) -> None:
@@ -80,6 +96,11 @@ class UnreadableSource:
     """A place that could not be looked into."""
 
     location: str
+
+    @property
+    def place(self) -> Hashable:
+        """The folder."""
+        return Path(self.location).resolve()
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing can be found here
         """Nothing."""
@@ -103,6 +124,11 @@ class ObjectSource:
         cls = self.plugin if isinstance(self.plugin, type) else type(self.plugin)
         return f"{cls.__module__}.{cls.__qualname__}"
 
+    @property
+    def place(self) -> Hashable:
+        """None: it is never found again."""
+        return None
+
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing to look for
         """What was handed over."""
         return self.plugin
@@ -121,6 +147,11 @@ class ModuleSource:
     def location(self) -> str:
         """The module's name and file."""
         return f"module {self.module.__name__}"
+
+    @property
+    def place(self) -> Hashable:
+        """None: it is never found again."""
+        return None
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The class that ``entry_point`` names, or the only one that fits."""
@@ -156,8 +187,14 @@ class InstalledSource:
 
     @property
     def location(self) -> str:
-        """The distribution and module."""
-        return f"{self.module} (distribution {self.distribution})"
+        """The module or class, and its distribution."""
+        code = f"{self.module}:{self.attribute}" if self.attribute else self.module
+        return f"{code} (distribution {self.distribution})"
+
+    @property
+    def place(self) -> Hashable:
+        """What the entry point says."""
+        return self.distribution, self.module, self.attribute
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The class that the entry point names, or the only one that fits; the manifest must agree."""
@@ -170,8 +207,9 @@ class InstalledSource:
             found = only_class(module, hooks, manifest.kind, self.module)
         if manifest.entry_point and self._by_manifest(manifest) is not found:
             raise PluginLoadError(
-                f"the entry point of {self.distribution} names {self.module}:{self.attribute or found.__name__}, its manifest "
-                f"{manifest.entry_point}; they must be the same class, or the manifest leaves entry_point out",
+                f"the entry point of {self.distribution} names {self.module}:{self.attribute or found.__name__}, "
+                f"its manifest {manifest.entry_point}; they must be the same class, "
+                "or the manifest leaves entry_point out",
                 file=str(manifest.file),
             )
         return found

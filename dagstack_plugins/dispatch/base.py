@@ -24,7 +24,7 @@ class Form(Enum):
     AIO = auto()
     """Always something to await."""
     SYNC = auto()
-    """Always a value, blocking until it is there."""
+    """Always a value, blocking until it is there; not on the plugins' own loop, whoever answers."""
 
 
 class HasSlots(Protocol):
@@ -79,7 +79,7 @@ class HookDispatcher:
         self._require = require
         self._run = self._linked_first
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the hook."""
         return self._run(args, kwargs)
 
@@ -92,17 +92,25 @@ class HookDispatcher:
 
     def link(self, table: Table) -> None:
         """Compile the call from ``table``."""
-        table = table.restricted(self._require)
-        block, wait = self.answer(table)
+        # The colour is the hook's: settled by all plugins of the kind, not by those that this caller admits.
+        is_async, home = self._is_async(table), table.home
+        block, wait = self.answer(table.restricted(self._require))
         load = table.compiled.codecs[self.hook].load
 
         def run_blocking(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return block(load(args, kwargs))
 
+        def run_elsewhere(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            home.refuse_here()
+            return block(load(args, kwargs))
+
         async def run_waiting(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             return await wait(load(args, kwargs))
 
-        self._run = run_waiting if self._is_async(table) else run_blocking
+        if is_async:
+            self._run = run_waiting
+        else:
+            self._run = run_elsewhere if self._form is Form.SYNC else run_blocking
 
     def unlink(self) -> None:
         """Compile the call again before it is made next."""

@@ -1,4 +1,7 @@
-"""broadcast_collect: everyone answers, the caller gets a list; broadcast_notify: everyone hears, the caller gets nothing."""
+"""broadcast_collect: everyone answers, the caller gets a list.
+
+broadcast_notify: everyone hears, the caller gets nothing.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class BroadcastCollectDispatcher(HookDispatcher):
                 raise self._failed(errors) from errors[0][1]
             return Collected((outcome.value for outcome in outcomes if outcome.error is None), errors)
 
-        return driven(collect)
+        return driven(collect, everyone)
 
     def _failed(self, errors: list[tuple[str, Exception]]) -> BroadcastErrors:
         told = "".join(f"\n  - {name}: {type(error).__name__}: {error}" for name, error in errors)
@@ -90,4 +93,4 @@ class BroadcastNotifyDispatcher(HookDispatcher):
                         "plugin %s of kind %s failed in %s: %s", plugin, self.kind, self.hook, told, exc_info=error
                     )
 
-        return driven(notify)
+        return driven(notify, everyone)

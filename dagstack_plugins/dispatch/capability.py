@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import merge
 from pathlib import PurePath
 from typing import Any, Final
 
+import attrs
+
 from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
-from dagstack_plugins.dispatch.implementation import Implementation
+from dagstack_plugins.dispatch.implementation import Implementation, failer
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import AmbiguousPlugin, NoCapabilityMatch
 from dagstack_plugins.kinds.model import Dispatch
+from dagstack_plugins.kinds.payload import Payload, plain
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.schemafaults import shown
@@ -44,7 +48,8 @@ class CapabilityDispatcher(HookDispatcher):
     def _chooser(self, table: Table) -> Choose:
         plugins = [plugin for plugin in table.usable if self.hook in plugin.bindings]
         index = CapabilityIndex(plugins, table.hook(self.hook).match)
-        wants = [_matcher(plugin, typed=table.compiled.codecs[self.hook].typed) for plugin in plugins]
+        typed = table.compiled.codecs[self.hook].typed
+        wants = [_matcher(plugin, self.hook, typed=typed) for plugin in plugins]
         fallback = fallback_of(table, plugins)
 
         def choose(payload: Any) -> Implementation:
@@ -61,7 +66,7 @@ class CapabilityDispatcher(HookDispatcher):
 
     def _no_match(self, table: Table, carried: Mapping[str, Keys]) -> NoCapabilityMatch:
         fields = table.hook(self.hook).match
-        values = {field: keys[0] for field, keys in carried.items()}
+        values = {field: keys[0].value if isinstance(keys[0], _Json) else keys[0] for field, keys in carried.items()}
         if values:
             found = "no plugin fits " + ", ".join(f"{field}={shown(value)}" for field, value in values.items())
         else:
@@ -100,7 +105,8 @@ def fallback_of(table: Table, plugins: Sequence[Plugin]) -> Plugin | None:
     if len(found) > 1:
         names = [str(plugin.name) for plugin in found]
         raise AmbiguousPlugin(
-            f"kind {table.kind.name!r} has several fallbacks: {', '.join(names)}; leave `fallback = true` to one of them",
+            f"kind {table.kind.name!r} has several fallbacks: {', '.join(names)}; "
+            "leave `fallback = true` to one of them",
             candidates=names,
             places=[plugin.location for plugin in found],
             kind=table.kind.name,
@@ -108,8 +114,18 @@ def fallback_of(table: Table, plugins: Sequence[Plugin]) -> Plugin | None:
     return found[0] if found else None
 
 
-def _matcher(plugin: Plugin, *, typed: bool) -> Callable[[Any], Any] | None:
-    return plugin.matches.invoker(plugin.context, typed=typed) if plugin.matches is not None else None
+def _matcher(plugin: Plugin, hook: str, *, typed: bool) -> Callable[[Any], Any] | None:
+    if plugin.matches is None:
+        return None
+    ask, fail = plugin.matches.invoker(plugin.context, typed=typed), failer(plugin, hook)
+
+    def matches(payload: Any) -> Any:
+        try:
+            return ask(payload)
+        except BaseException as error:
+            fail(error)
+
+    return matches
 
 
 def listed(manifest: PluginManifest, source: str) -> tuple[Any, ...]:
@@ -120,17 +136,27 @@ def listed(manifest: PluginManifest, source: str) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+@attrs.frozen
+class _Json:
+    """A value that Python can't look up as JSON means it: ``true``, which is not 1; a list; an object."""
+
+    text: str
+    value: Any = attrs.field(eq=False)
+
+
 def _own(value: Any) -> Any:
-    return value
+    if not isinstance(value, bool | list | tuple | Mapping | Payload):
+        return value
+    return _Json(json.dumps(plain(value), sort_keys=True, default=repr), value)
 
 
 def _extension(value: Any) -> Any:
-    return value.lower().lstrip(".") if isinstance(value, str) else value
+    return value.lower().lstrip(".") if isinstance(value, str) else _own(value)
 
 
 def _mime_type(value: Any) -> Any:
     # Parameters such as charset don't decide who can read it (RFC 9110, section 8.3.1).
-    return value.partition(";")[0].strip().lower() if isinstance(value, str) else value
+    return value.partition(";")[0].strip().lower() if isinstance(value, str) else _own(value)
 
 
 _NORMAL: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -156,7 +182,7 @@ def _keys_of_mime_type(value: Any) -> Keys:
 
 
 def _keys_of_value(value: Any) -> Keys:
-    return (value,)
+    return (_own(value),)
 
 
 _KEYS: Final[Mapping[str, Callable[[Any], Keys]]] = {
@@ -210,7 +236,7 @@ class CapabilityIndex:
     def _in_group(self, group: Mapping[str, Mapping[Any, list[int]]], carried: Mapping[str, Keys]) -> Iterator[int]:
         fields = [field for field in carried if field in group]
         postings = {
-            field: [posting for key in carried[field] if (posting := _get(group[field], key))] for field in fields
+            field: [posting for key in carried[field] if (posting := group[field].get(key))] for field in fields
         }
         best = min(fields, key=lambda field: sum(map(len, postings[field])))
         others = [(field, carried[field]) for field in fields if field != best]
@@ -218,7 +244,7 @@ class CapabilityIndex:
         for place in merge(*postings[best]):
             values = self._values[place]
             # A plugin that lists both `text/html` and `text/*` stands in two postings.
-            if place != last and all(any(_in(key, values[field]) for key in keys) for field, keys in others):
+            if place != last and all(any(key in values[field] for key in keys) for field, keys in others):
                 yield place
             last = place
 
@@ -226,20 +252,6 @@ class CapabilityIndex:
 def _values(plugin: Plugin, source: str) -> frozenset[Any]:
     normal = _NORMAL.get(source, _own)
     return frozenset(normal(value) for value in listed(plugin.manifest, source)) if plugin.manifest else frozenset()
-
-
-def _get(postings: Mapping[Any, list[int]], key: Any) -> list[int] | None:
-    try:
-        return postings.get(key)
-    except TypeError:  # a list or an object in the payload: nobody lists those
-        return None
-
-
-def _in(key: Any, values: frozenset[Any]) -> bool:
-    try:
-        return key in values
-    except TypeError:
-        return False
 
 
 def _item(name: str, payload: Any) -> Any:

@@ -44,7 +44,7 @@ def chained(links: Sequence[Implementation], codec: HookCodec) -> tuple[Block, W
             payload = _next(codec, value, link)
         return codec.result(payload, str(links[0].plugin.name)) if value is _UNTOUCHED else value
 
-    return driven(chain)
+    return driven(chain, links)
 
 
 _UNTOUCHED = object()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import attrs
@@ -12,11 +14,9 @@ from dagstack_plugins.calls import Call, StopChain
 from dagstack_plugins.errors import PluginError
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
+from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.home import HomeLoop
-
-_PASS = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
-"""What is not a plugin's own failure: the caller's cancellation and interrupt."""
 
 
 @attrs.frozen(eq=False)
@@ -26,14 +26,14 @@ class Implementation:
     Attributes:
         plugin: whose implementation it is.
         codec: the border of the hook.
-        is_async: whether the plugin's method is a coroutine function.
+        home: the loop that it runs on, if the plugin's method is a coroutine function.
         block: payload to result, blocking.
         wait: payload to a coroutine that gives the result.
     """
 
     plugin: Plugin
     codec: HookCodec
-    is_async: bool
+    home: HomeLoop | None
     block: Callable[[Any], Any]
     wait: Callable[[Any], Coroutine[Any, Any, Any]]
 
@@ -49,11 +49,10 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
     """
     invoke = binding.invoker(plugin.context, typed=codec.typed, call=Call(codec.kind.name, codec.hook.name))
     finish = _finisher(plugin, codec)
-    fail = _failer(plugin, codec)
-    block, wait = (
-        _of_coroutine_function(invoke, finish, fail, home) if binding.is_async else _of_function(invoke, finish, fail)
-    )
-    return Implementation(plugin, codec, binding.is_async, block, wait)
+    fail = failer(plugin, codec.hook.name)
+    if not binding.is_async:
+        return Implementation(plugin, codec, None, *_of_function(invoke, finish, fail))
+    return Implementation(plugin, codec, home, *_of_coroutine_function(invoke, finish, fail, home))
 
 
 _Both = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]
@@ -101,11 +100,13 @@ def _of_coroutine_function(
 
 def _finisher(plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
     result, name, degraded = codec.result, str(plugin.name), PluginState.DEGRADED
+    in_chain = codec.hook.dispatch is Dispatch.CHAIN
 
     def finish(value: Any) -> Any:
-        if type(value) is StopChain:
-            return value.with_value(result(value.value, name)) if value.has_value else value
-        value = result(value, name)
+        if in_chain and type(value) is StopChain:
+            value = value.with_value(result(value.value, name)) if value.has_value else value
+        else:
+            value = result(value, name)
         if plugin.state is degraded:
             plugin.recover()
         return value
@@ -113,16 +114,22 @@ def _finisher(plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
     return finish
 
 
-def _failer(plugin: Plugin, codec: HookCodec) -> Callable[[BaseException], NoReturn]:
-    hook = codec.hook.name
+def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:
+    """What becomes of an error that a plugin's code raised: told as the plugin's, and never the host's end.
+
+    Args:
+        plugin: whose code raised.
+        hook: the hook that was called.
+    """
 
     def fail(error: BaseException) -> NoReturn:
-        if isinstance(error, _PASS):
+        if _is_callers(error):
             raise error
         note = f"raised by plugin {plugin.name!r} of kind {plugin.kind!r}, in hook {hook!r}"
         if isinstance(error, Exception):
-            if note not in getattr(error, "__notes__", ()):
-                error.add_note(note)
+            with suppress(Exception):  # frozen ones take no notes
+                if note not in getattr(error, "__notes__", ()):
+                    error.add_note(note)
             raise error
         # SystemExit and its like would take the host along; a plugin's exit is a failure of this one call.
         name = type(error).__name__
@@ -136,3 +143,22 @@ def _failer(plugin: Plugin, codec: HookCodec) -> Callable[[BaseException], NoRet
         ) from error
 
     return fail
+
+
+def _is_callers(error: BaseException) -> bool:
+    """Whether it is the caller's own doing: its cancellation, or the interrupt of a user."""
+    if isinstance(error, asyncio.CancelledError):
+        # A plugin may raise it too, having awaited something that was cancelled; nobody cancelled the caller then.
+        return _is_cancelled()
+    if isinstance(error, KeyboardInterrupt):
+        # Python raises a user's interrupt in the main thread only; in another it would end the loop that runs there.
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(error, GeneratorExit)
+
+
+def _is_cancelled() -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here, so nothing can be cancelled
+        return False
+    return task is not None and task.cancelling() > 0

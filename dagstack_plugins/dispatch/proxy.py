@@ -43,13 +43,13 @@ class Proxy:
 
     def __getattr__(self, name: str) -> Any:
         # Found here once; from then on it is an attribute of the instance, and this is not asked.
+        if name.startswith("_"):  # no hook, and Python's own look-ups may come before there are any
+            raise AttributeError(name)
         found: Any
         if name in ("aio", "sync"):
             found = Proxy(self._kind, self._told, self._make, Form.AIO if name == "aio" else Form.SYNC)
         elif name in self._kind.hooks:
             found = self._make(self._kind.hooks[name], self._form)
-        elif name.startswith("_"):
-            raise AttributeError(name)
         else:
             raise unknown_hook(self._kind, name)
         self.__dict__[name] = found

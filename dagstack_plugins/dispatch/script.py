@@ -42,10 +42,19 @@ class Outcome:
 Script = Generator[Batch, list[Outcome], Any]
 
 
-def driven(script: Callable[[Any], Script]) -> tuple[Block, Wait]:
-    """A script in both colours."""
+def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> tuple[Block, Wait]:
+    """A script in both colours.
+
+    Args:
+        script: the script.
+        asked: whom it may ask.
+    """
+    home = next((one.home for one in asked if one.home is not None), None)
 
     def block(payload: Any) -> Any:
+        if home is not None:
+            # Said before anyone is asked: it is the caller's mistake, and no failure of the plugin that it would meet.
+            home.refuse_here()
         running = script(payload)
         try:
             batch = next(running)

@@ -19,7 +19,7 @@ def active_plugin(table: Table, hook: str) -> Plugin:
         PluginUnavailable: if the chosen one is unknown or can't be called, or none can.
         AmbiguousPlugin: if nothing decides between the first two.
     """
-    if table.chosen is not None:
+    if table.chosen is not None and table.has_plugins:
         return chosen_plugin(table, *table.chosen)
     if not table.usable:
         raise table.nobody(hook)
@@ -33,9 +33,9 @@ def active_plugin(table: Table, hook: str) -> Plugin:
 def chosen_plugin(table: Table, name: str, said_by: str) -> Plugin:
     """The plugin that the host chose; an explicit choice is never replaced silently."""
     plugin = table.named(name)
-    if plugin is None:
+    if not table.knows(name):
         raise table.unknown_plugin(name, f", which {said_by} names")
-    if not plugin.usable:
+    if plugin is None or not plugin.usable:
         raise table.unavailable(
             f"plugin {name!r} of kind {table.kind.name!r}, which {said_by} names, cannot be called", plugin=name
         )

@@ -22,6 +22,10 @@ def in_order(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
     return tuple(sorted(plugins, key=lambda plugin: plugin.manifest.sort_key if plugin.manifest else (3, 0, "")))
 
 
+def _has(plugin: Plugin, require: frozenset[str]) -> bool:
+    return not require or (plugin.manifest is not None and require.issubset(plugin.manifest.capabilities))
+
+
 class Table:
     """The plugins of one kind, as they are now.
 
@@ -31,12 +35,13 @@ class Table:
         chosen: the name of the active plugin and where that was said, if it was.
         home: the loop that plugins live on.
         looked_in: where plugins were looked for, for messages.
-        restricted_from: the table of all plugins of the kind, if this one holds only some.
+        require: capabilities without which a plugin is left out.
 
     Attributes:
         plugins: all of them, in order.
         usable: those that take calls, in order.
-        has_plugins: whether the kind has any at all.
+        home: the loop that plugins live on.
+        has_plugins: whether the kind has any at all, left out or not.
     """
 
     def __init__(
@@ -46,16 +51,18 @@ class Table:
         chosen: tuple[str, str] | None,
         home: HomeLoop,
         looked_in: Sequence[str] = (),
-        restricted_from: Table | None = None,
+        require: frozenset[str] = frozenset(),
     ) -> None:
         self.compiled = compiled
         self.kind = compiled.kind
         self.chosen = chosen
-        self.plugins = in_order(plugins)
+        self._everyone = in_order(plugins)
+        self.plugins = tuple(plugin for plugin in self._everyone if _has(plugin, require))
         self.usable = tuple(plugin for plugin in self.plugins if plugin.usable)
-        self._home = home
+        self.home = home
+        self.has_plugins = bool(plugins)
         self._looked_in = looked_in
-        self.has_plugins: bool = restricted_from.has_plugins if restricted_from else bool(plugins)
+        self._require = require
         self._restricted: dict[frozenset[str], Table] = {}
 
     def hook(self, name: str) -> Hook:
@@ -79,6 +86,14 @@ class Table:
             return declared
         return any(plugin.bindings[hook].is_async for plugin in self.plugins if hook in plugin.bindings)
 
+    def colours(self, hook: str) -> tuple[list[str], list[str]]:
+        """The plugins that have a coroutine function for a hook, and those that have a plain one."""
+        found: tuple[list[str], list[str]] = [], []
+        for plugin in self.plugins:
+            if hook in plugin.bindings:
+                found[not plugin.bindings[hook].is_async].append(str(plugin.name))
+        return found
+
     def implementation(self, plugin: Plugin, hook: str) -> Implementation:
         """What is called of a usable plugin.
 
@@ -97,7 +112,7 @@ class Table:
                     plugin=plugin.name,
                     hook=hook,
                 )
-            made = implementation(plugin, binding, self.compiled.codecs[hook], self._home)
+            made = implementation(plugin, binding, self.compiled.codecs[hook], self.home)
             plugin.implementations[hook] = made
         return made
 
@@ -109,14 +124,11 @@ class Table:
         """The same with only those plugins that declare all of ``require`` in ``capabilities``."""
         if not require:
             return self
-        if require not in self._restricted:
-            kept = [
-                plugin
-                for plugin in self.plugins
-                if plugin.manifest and require <= frozenset(plugin.manifest.capabilities)
-            ]
-            self._restricted[require] = Table(self.compiled, kept, self.chosen, self._home, self._looked_in, self)
-        return self._restricted[require]
+        made = self._restricted.get(require)
+        if made is None:
+            made = Table(self.compiled, self._everyone, self.chosen, self.home, self._looked_in, require)
+            self._restricted[require] = made
+        return made
 
     def nobody(self, hook: str) -> KindUnknown | PluginUnavailable:
         """The error for a call that nobody can take."""
@@ -137,14 +149,24 @@ class Table:
         return PluginUnavailable(message + ":" + told, reasons=reasons, kind=self.kind.name, hook=hook, plugin=plugin)
 
     def _reasons(self) -> dict[str, str]:
-        return {str(one.name or one.location): "ready" if one.usable else one.why_not for one in self.plugins}
+        return {str(one.name or one.location): self._reason(one) for one in self._everyone}
+
+    def _reason(self, plugin: Plugin) -> str:
+        if not _has(plugin, self._require):
+            return f"lacks one of the required capabilities: {', '.join(sorted(self._require))}"
+        return "ready" if plugin.usable else plugin.why_not
+
+    def knows(self, name: str) -> bool:
+        """Whether any plugin of the kind has that name, left out or not."""
+        return any(plugin.name == name for plugin in self._everyone)
 
     def unknown_plugin(self, name: str, said_by: str = "") -> PluginUnavailable:
         """The error for a name that no plugin of the kind has."""
-        names = [str(plugin.name) for plugin in self.plugins if plugin.name]
+        names = [str(plugin.name) for plugin in self._everyone if plugin.name]
         kind = self.kind.name
         return PluginUnavailable(
-            f"kind {kind!r} has no plugin {name!r}{said_by}{nearest(name, names)}; it has: {', '.join(names) or 'none'}",
+            f"kind {kind!r} has no plugin {name!r}{said_by}{nearest(name, names)}; "
+            f"it has: {', '.join(names) or 'none'}",
             reasons=self._reasons(),
             kind=kind,
             plugin=name,

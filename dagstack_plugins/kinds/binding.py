@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -13,7 +13,7 @@ from dagstack_plugins.calls import Call
 from dagstack_plugins.kinds.payload import Payload
 
 CONTEXT_NAMES: Final = ("ctx", "context")
-_NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_EMPTY: Final = inspect.Parameter.empty
 
 
 class BindingFault(Exception):
@@ -31,7 +31,9 @@ class Binding:
         whole: the name of the parameter that takes the whole payload; ``None`` if properties are passed one by one.
         passed: parameter to property, in order; of these, those in ``optional`` are passed only if they are there.
         rest: whether a ``**kwargs`` takes all other properties.
-        positional: parameters that can only be passed by position.
+        positional: parameters that can only be passed by position, in order.
+        defaults: those of the parameters in ``positional`` that have any.
+        taken: names that a ``**kwargs`` cannot hold, as the signature has them.
         attributes: property to attribute of the payload's class.
         call: whether the parameter ``call`` of a native pluggy implementation is passed.
     """
@@ -43,7 +45,9 @@ class Binding:
     passed: Mapping[str, str] = attrs.field(factory=dict)
     optional: frozenset[str] = frozenset()
     rest: bool = False
-    positional: frozenset[str] = frozenset()
+    positional: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = attrs.field(factory=dict)
+    taken: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = attrs.field(factory=dict)
     call: bool = False
 
@@ -56,7 +60,14 @@ class Binding:
             typed: payloads are the hook's own type, not whatever the caller gave.
         """
         source = _source(self, typed=typed)
-        scope = {"method": self.method, "context": context, "told": call, "named": frozenset(self.passed.values())}
+        scope = {
+            "method": self.method,
+            "context": context,
+            "told": call,
+            "named": frozenset(self.passed.values()),
+            "defaults": self.defaults,
+            "taken": self.taken,
+        }
         exec(_compiled(source), scope)  # made of parameter names, which are identifiers, and repr()s
         invoke: Callable[[Any], Any] = scope["invoke"]
         return invoke
@@ -73,7 +84,8 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     Raises:
         BindingFault: if no rule fits; it shows signature and properties.
     """
-    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+    code = _code(method)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
         raise BindingFault("is a generator; a hook returns its whole result")
     attributes = dict(payload._attributes) if payload is not None else {}  # noqa: SLF001 - made in this room
     may_miss = payload._optional - payload._filled if payload is not None else frozenset()  # noqa: SLF001 - made in this room
@@ -100,15 +112,18 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
         raise BindingFault(
             _told(signature, attributes, f"has parameters that are no properties of the payload: {strange}")
         )
+    positional = [parameter for parameter in plain if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
     return Binding(
         method=method,
-        is_async=inspect.iscoroutinefunction(method) if is_async is None else is_async,
+        is_async=inspect.iscoroutinefunction(code) if is_async is None else is_async,
         context=context,
         whole=whole,
         passed=passed,
         optional=frozenset(parameter for parameter, name in passed.items() if name in may_miss),
         rest=rest,
-        positional=frozenset(p.name for p in plain if p.kind is inspect.Parameter.POSITIONAL_ONLY),
+        positional=tuple(parameter.name for parameter in positional),
+        defaults={parameter.name: parameter.default for parameter in positional if parameter.default is not _EMPTY},
+        taken=frozenset({parameter.name for parameter in plain} | _hidden(method)) if rest else frozenset(),
         attributes=attributes,
     )
 
@@ -140,6 +155,23 @@ def _signature(method: Callable[..., Any]) -> inspect.Signature:
         raise BindingFault(f"has no signature that Python can read: {error}") from None
 
 
+def _code(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What says of what sort a callable is: itself, or the ``__call__`` of an object that is no function."""
+    is_function = inspect.isroutine(method) or isinstance(method, functools.partial)
+    return method if is_function else getattr(type(method), "__call__", method)  # noqa: B004 - not a test
+
+
+def _hidden(method: Callable[..., Any]) -> set[str]:
+    """The parameter that a bound method fills itself."""
+    names = set()
+    for one in (method, inspect.unwrap(method)):
+        if inspect.isfunction(function := getattr(one, "__func__", None)):
+            first = next(iter(inspect.signature(function, follow_wrapped=False).parameters.values()), None)
+            if first is not None and first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+                names.add(first.name)
+    return names
+
+
 def _check_defaults(
     signature: inspect.Signature,
     parameters: list[inspect.Parameter],
@@ -148,84 +180,62 @@ def _check_defaults(
     attributes: Mapping[str, str],
 ) -> None:
     for parameter in parameters:
-        if passed[parameter.name] not in may_miss or parameter.default is not inspect.Parameter.empty:
-            continue
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-            raise BindingFault(
-                _told(signature, attributes, f"takes {parameter.name!r} by position, but it may be left out")
-            )
-        message = f"takes {parameter.name!r}, which a payload may leave out; give the parameter a default"
-        raise BindingFault(_told(signature, attributes, message))
+        if passed[parameter.name] in may_miss and parameter.default is _EMPTY:
+            message = f"takes {parameter.name!r}, which a payload may leave out; give the parameter a default"
+            raise BindingFault(_told(signature, attributes, message))
 
 
 def _told(signature: inspect.Signature, attributes: Mapping[str, str], message: str) -> str:
     properties = ", ".join(attributes) or "none, the payload is any object"
     return (
         f"{message}\n  signature: {signature}\n  properties: {properties}\n"
-        "  a method takes properties by their names, or one parameter for the whole payload, and 'ctx' where it wants it"
+        "  a method takes properties by their names, or one parameter for the whole payload; 'ctx' is the context"
     )
 
 
-@lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=1024)
 def _compiled(source: str) -> Any:
     # Plugins of a kind mostly share their signatures; compiling costs more than everything else here.
     return compile(source, "<hook invoker>", "exec")
 
 
 def _source(binding: Binding, *, typed: bool) -> str:
-    arguments: list[str] = []
-    before: list[str] = []
-    if binding.whole is not None:
-        arguments.append(_argument(binding, binding.whole, "payload"))
-    elif not binding.passed and not binding.rest:
-        pass
-    elif not typed or (binding.rest and not binding.attributes):
-        before += _by_item(binding)
-        arguments.append("**given")
-    else:
-        before += _by_attribute(binding, arguments)
+    by_attribute = typed and bool(binding.attributes)
+    always: dict[str, str] = {}
+    lines: list[str] = []
     if binding.context is not None:
-        by_position = binding.context in binding.positional
-        arguments.insert(_place(binding), "context") if by_position else arguments.append(f"{binding.context}=context")
+        always[binding.context] = "context"
     if binding.call:
-        arguments.append("call=told")
-    body = [*before, f"return method({', '.join(arguments)})"]
+        always["call"] = "told"
+    if binding.whole is not None:
+        always[binding.whole] = "payload"
+    for parameter, name in binding.passed.items():
+        value, there = _read(name, binding.attributes[name] if by_attribute else None)
+        may_miss = parameter in binding.optional or not by_attribute
+        if parameter in binding.positional:
+            default = f" if {there} else defaults[{parameter!r}]" if may_miss and parameter in binding.defaults else ""
+            always[parameter] = value + default
+        elif may_miss:
+            lines += [f"if {there}:", f"    given[{parameter!r}] = {value}"]
+        else:
+            always[parameter] = value
+    if binding.rest:
+        lines += [
+            "for key in payload:",
+            "    if key not in named:",
+            "        given[key + '_' if key in taken else key] = payload[key]",
+        ]
+    arguments = [always.pop(parameter) for parameter in binding.positional]
+    arguments += [f"{parameter}={value}" for parameter, value in always.items()]
+    if lines:
+        lines.insert(0, "given = {}")
+        arguments.append("**given")
+    body = [*lines, f"return method({', '.join(arguments)})"]
     return "def invoke(payload):\n" + "".join(f"    {line}\n" for line in body)
 
 
-def _place(binding: Binding) -> int:
-    """Where a positional-only context stands among the arguments."""
-    return list(inspect.signature(binding.method).parameters).index(binding.context or "")
-
-
-def _argument(binding: Binding, parameter: str, value: str) -> str:
-    return value if parameter in binding.positional else f"{parameter}={value}"
-
-
-def _by_attribute(binding: Binding, arguments: list[str]) -> list[str]:
-    lines: list[str] = []
-    if binding.optional or binding.rest:
-        lines.append("given = {}")
-    for parameter, name in binding.passed.items():
-        attribute = f"payload.{binding.attributes[name]}"
-        if parameter in binding.optional:
-            lines += [
-                f"if {attribute} is not None or {name!r} in payload._nulls:",
-                f"    given[{parameter!r}] = {attribute}",
-            ]
-        else:
-            arguments.append(_argument(binding, parameter, attribute))
-    if binding.rest:
-        lines += ["for key in payload:", "    if key not in named:", "        given[key] = payload[key]"]
-    if lines:
-        arguments.append("**given")
-    return lines
-
-
-def _by_item(binding: Binding) -> list[str]:
-    lines = ["given = {}"]
-    for parameter, name in binding.passed.items():
-        lines += [f"if {name!r} in payload:", f"    given[{parameter!r}] = payload[{name!r}]"]
-    if binding.rest:
-        lines += ["for key in payload:", "    if key not in named:", "        given[key] = payload[key]"]
-    return lines
+def _read(name: str, attribute: str | None) -> tuple[str, str]:
+    """The value of a property of ``payload``, and whether it is there."""
+    if attribute is None:
+        return f"payload[{name!r}]", f"{name!r} in payload"
+    return f"payload.{attribute}", f"payload.{attribute} is not None or {name!r} in payload._nulls"

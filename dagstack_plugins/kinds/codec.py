@@ -1,4 +1,4 @@
-"""What crosses the border of one hook: arguments become a checked payload, a plugin's result becomes the kind's type."""
+"""What crosses the border of one hook: arguments become a checked payload, a result becomes the kind's type."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class HookCodec:
             return self.input.type.from_dict(data) if self.input.type is not None else data
         except NotJson as error:
             self._refuse("input", [_not_json(error)], plugin)
-        except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        except PayloadInvalid:
+            raise
+        except Exception as error:  # a mapping or an object runs code of its own
             self._refuse("input", [Fault("$", f"cannot be checked: {error}")], plugin)
 
     def result(self, value: Any, plugin: str) -> Any:
@@ -111,25 +113,32 @@ class HookCodec:
             self._refuse("output", [_not_json(error)], plugin)
         except KeyError as error:
             self._refuse("output", [Fault("$", f"{error} is missing")], plugin)
-        except (ValueError, TypeError, RecursionError, OverflowError, AttributeError) as error:
+        except PayloadInvalid:
+            raise
+        except Exception as error:
             self._refuse("output", [Fault("$", f"cannot be checked: {error}")], plugin)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) == 1 and not kwargs:
             payload = args[0]
-            if isinstance(payload, Mapping):
+            if type(payload) is dict:
                 return dict(payload)
             if isinstance(payload, Payload):
                 return payload.to_dict() if self.typed else payload
+            if isinstance(payload, Mapping):
+                return payload
         if len(args) > len(self.properties):
             self._refuse("input", [Fault("$", self._too_many(args))])
-        for name in self._keywords.keys() & kwargs.keys():
-            kwargs[self._keywords[name]] = kwargs.pop(name)
-        positional = dict(zip(self.properties, args, strict=False))
-        if twice := positional.keys() & kwargs.keys():
-            faults = [Fault(dotted([name]), "given by position and by keyword") for name in sorted(twice)]
-            self._refuse("input", faults)
-        return {**positional, **kwargs}
+        given = dict(zip(self.properties, args, strict=False))
+        twice = []
+        for keyword, value in kwargs.items():
+            name = self._keywords.get(keyword, keyword)
+            if name in given:
+                twice.append(Fault(dotted([name]), "given twice, by position or keyword"))
+            given[name] = value
+        if twice:
+            self._refuse("input", twice)
+        return given
 
     def _too_many(self, args: tuple[Any, ...]) -> str:
         if self.properties:

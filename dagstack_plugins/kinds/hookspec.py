@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import jsonschema_rs
 
 from dagstack_plugins.errors import Fault, HookspecInvalid
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
-from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles, subschemas
+from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles
 from dagstack_plugins.kinds.yamldoc import YamlDocument, read_yaml
 from dagstack_plugins.schemafaults import dotted, nearest, sentence, shown
 
@@ -67,10 +68,7 @@ def read_hookspec(file: Path) -> Kind:
         raise _invalid(file, [Fault("", f"not UTF-8: {error.reason} at byte {error.start}")]) from None
     except OSError as error:
         raise HookspecInvalid(f"hookspec {file} cannot be read: {error.strerror}", file=str(file)) from None
-    document = read_yaml(text)
-    if document.faults:
-        raise _invalid(file, document.faults)
-    return build_kind(document, SchemaFiles(file.parent), file)
+    return build_kind(read_yaml(text), SchemaFiles(file.parent), file)
 
 
 def build_kind(document: YamlDocument, schemas: SchemaFiles, file: Path | None = None) -> Kind:
@@ -114,11 +112,18 @@ def _shape() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator(hookspec_schema())
 
 
+class _Schemas(NamedTuple):
+    """The schemas of one hook."""
+
+    input: Schema | None
+    output: Schema | None
+
+
 class _Reader:
     """Turns one document into a kind, collecting faults on the way."""
 
     def __init__(self, document: YamlDocument, schemas: SchemaFiles, file: Path | None) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[Fault] = list(document.faults)
         self._document = document
         self._schemas = schemas
         self._file = file
@@ -127,15 +132,16 @@ class _Reader:
         data = self._document.data
         if not self._check_shape(data):
             return None
-        self._check_file_name(data)
-        hooks: dict[str, Hook] = {}
-        for index, entry in enumerate(data["hooks"]):
-            hook = self._hook(entry, ("hooks", index))
-            if hook.name in hooks:
-                self._fault(("hooks", index, "name"), f"a second hook is named {hook.name!r}; names are unique")
-            hooks[hook.name] = hook
+        self._check_file_name(data.get("kind_api_version"))
+        # What has the wrong shape was told of; everything else is looked at all the same.
+        entries = data["hooks"] if isinstance(data.get("hooks"), list) else []
+        schemas = [
+            self._check_hook(entry, ("hooks", index)) for index, entry in enumerate(entries) if isinstance(entry, dict)
+        ]
+        self._check_unique([entry.get("name") if isinstance(entry, dict) else None for entry in entries])
         if self.faults:
             return None
+        hooks = {entry["name"]: _hook(entry, own) for entry, own in zip(entries, schemas, strict=True)}
         constraints = data.get("constraints", {})
         return Kind(
             name=data["kind"],
@@ -145,7 +151,7 @@ class _Reader:
             in_process_only=constraints.get("in_process_only", False),
             singleton_per_runtime=constraints.get("singleton_per_runtime", False),
             file=self._file,
-            content={**data, "hooks": [_content(entry, hooks[entry["name"]]) for entry in data["hooks"]]},
+            content=self._content(data, hooks),
             schemas=self._schemas,
         )
 
@@ -153,18 +159,23 @@ class _Reader:
         self.faults.append(Fault(dotted(path, ""), message, self._document.line(path)))
 
     def _check_shape(self, data: Any) -> bool:
+        """Check the document against the hookspecs' schema; whether there is anything more to look at."""
+        if data is None and self.faults:
+            return False
         if not isinstance(data, dict):
-            found = "the file is empty" if data is None else f"found {shown(data)}"
-            self._fault((), f"{found}; a hookspec is a mapping with 'kind', 'kind_api_version' and 'hooks'")
+            told = "the file is empty" if data is None else f"found {shown(data)}"
+            self._fault((), f"{told}; a hookspec is a mapping with 'kind', 'kind_api_version' and 'hooks'")
             return False
         try:
             to_json(data)
         except NotJson as error:
-            self._fault(tuple(error.path), f"{error}; quote it to make it a string")
+            self._fault(tuple(error.path), str(error))
             return False
+        faulty = {fault.path for fault in self.faults}
         for found in _shape().iter_errors(data):
-            self._shape_fault(found)
-        return not self.faults
+            if dotted(found.instance_path, "") not in faulty:
+                self._shape_fault(found)
+        return True
 
     def _shape_fault(self, error: jsonschema_rs.ValidationError) -> None:
         path = tuple(error.instance_path)
@@ -175,35 +186,31 @@ class _Reader:
             return
         self._fault(path, _advice(path, error) or sentence(error))
 
-    def _check_file_name(self, data: dict[str, Any]) -> None:
+    def _check_file_name(self, version: Any) -> None:
         named = _VERSION_FILE.fullmatch(self._file.name) if self._file else None
-        major = data["kind_api_version"].split(".")[0]
-        if named and named[1] != major:
+        if not named or not isinstance(version, str) or not version.partition(".")[0].isdecimal():
+            return
+        major = version.partition(".")[0]
+        if named[1] != major:
             self._fault(
                 ("kind_api_version",), f"the file is {named[0]}, but declares major {major}; rename one of them"
             )
 
-    def _hook(self, entry: dict[str, Any], path: _Path) -> Hook:
-        dispatch = Dispatch(entry["dispatch"])
+    def _check_unique(self, names: list[Any]) -> None:
+        for index, name in enumerate(names):
+            if isinstance(name, str) and name in names[:index]:
+                self._fault(("hooks", index, "name"), f"a second hook is named {name!r}; names are unique")
+
+    def _check_hook(self, entry: dict[str, Any], path: _Path) -> _Schemas:
+        dispatch = entry.get("dispatch")
         for field, only in _ONLY_FOR.items():
-            if field in entry and dispatch is not only:
-                self._fault((*path, field), f"is for dispatch {only.value} only; this hook is {dispatch.value}")
-        template = entry.get("mcp_tool_name_template", "{kind}.{plugin}.{hook}")
-        self._check_template(template, (*path, "mcp_tool_name_template"))
-        return Hook(
-            name=entry["name"],
-            dispatch=dispatch,
-            description=entry.get("description", ""),
-            input_schema=self._input_schema(entry, path),
-            output_schema=self._schema(entry, "output_schema", path),
-            is_async=entry.get("async"),
-            required=entry.get("required", not dispatch.is_broadcast),
-            named=entry.get("selection") == "named",
-            best_effort=entry.get("error_policy") == "best_effort",
-            match=entry.get("match", DEFAULT_MATCH) if dispatch is Dispatch.CAPABILITY else {},
-            mcp_exposed=entry.get("mcp_exposed", True),
-            mcp_tool_name_template=template,
-        )
+            if field in entry and dispatch in list(Dispatch) and dispatch != only:
+                self._fault((*path, field), f"is for dispatch {only.value} only; this hook is {dispatch}")
+        if isinstance(name := entry.get("name"), str) and keyword.iskeyword(name):
+            self._fault((*path, "name"), f"{name!r} is a word of Python's own; no method can be named so")
+        if isinstance(template := entry.get("mcp_tool_name_template"), str):
+            self._check_template(template, (*path, "mcp_tool_name_template"))
+        return _Schemas(self._input_schema(entry, path), self._schema(entry, "output_schema", path))
 
     def _check_template(self, template: str, path: _Path) -> None:
         try:
@@ -216,21 +223,21 @@ class _Reader:
             self._fault(path, f"unknown {told}; known are {{kind}}, {{plugin}} and {{hook}}")
 
     def _schema(self, entry: dict[str, Any], field: str, path: _Path) -> Schema | None:
-        given = entry.get(field)
-        if given is None:
+        given, where = entry.get(field), (*path, field)
+        if not isinstance(given, str | dict):
             return None
-        where = (*path, field)
         try:
-            schema = self._schemas.load(given) if isinstance(given, str) else Schema(given, self._own_name())
+            schema = self._schemas.load(given) if isinstance(given, str) else Schema.document(given, self._own_name())
         except SchemaFault as error:
             self._fault(where, str(error))
             return None
-        faults = self._schemas.faults(schema) or list(_default_faults(self._schemas, schema))
-        for fault in faults:
-            inside = f", at {fault.path}" if fault.path else ""
-            source = schema.file + inside + ": " if isinstance(given, str) else inside.removeprefix(", ") + ": "
-            self._fault(where, source.removeprefix(": ") + fault.message)
-        return None if faults else schema
+        misfits = self._schemas.misfits(schema)
+        for file, inside, message in misfits:
+            if isinstance(given, dict) and file == schema.file:
+                self._fault((*where, *inside), message)
+            else:
+                self._fault(where, f"{file}{', at ' if inside else ''}{dotted(inside, '')}: {message}")
+        return None if misfits else schema
 
     def _input_schema(self, entry: dict[str, Any], path: _Path) -> Schema | None:
         schema = self._schema(entry, "input_schema", path)
@@ -240,12 +247,36 @@ class _Reader:
             return None
         return schema
 
+    def _content(self, data: dict[str, Any], hooks: Mapping[str, Hook]) -> dict[str, Any]:
+        """The declaration with all its schemas read in: what makes two hookspecs the same."""
+        entries = [_content(entry, hooks[entry["name"]]) for entry in data["hooks"]]
+        named = {schema.file for hook in hooks.values() for schema in (hook.input_schema, hook.output_schema) if schema}
+        referred = {file: body for file, body in self._schemas.bodies.items() if file not in named}
+        return {**data, "hooks": entries, **({"files": referred} if referred else {})}
+
     def _own_name(self) -> str:
         return self._file.name if self._file else "hookspec"
 
 
+def _hook(entry: dict[str, Any], schemas: _Schemas) -> Hook:
+    dispatch = Dispatch(entry["dispatch"])
+    return Hook(
+        name=entry["name"],
+        dispatch=dispatch,
+        description=entry.get("description", ""),
+        input_schema=schemas.input,
+        output_schema=schemas.output,
+        is_async=entry.get("async"),
+        required=entry.get("required", not dispatch.is_broadcast),
+        named=entry.get("selection") == "named",
+        best_effort=entry.get("error_policy") == "best_effort",
+        match=entry.get("match", DEFAULT_MATCH) if dispatch is Dispatch.CAPABILITY else {},
+        mcp_exposed=entry.get("mcp_exposed", True),
+        mcp_tool_name_template=entry.get("mcp_tool_name_template", "{kind}.{plugin}.{hook}"),
+    )
+
+
 def _content(entry: dict[str, Any], hook: Hook) -> dict[str, Any]:
-    """A hook's declaration with its schemas read in: what makes two hookspecs the same."""
     schemas = {"input_schema": hook.input_schema, "output_schema": hook.output_schema}
     return {**entry, **{field: schema.body for field, schema in schemas.items() if schema is not None}}
 
@@ -273,7 +304,7 @@ def _advice(path: _Path, error: jsonschema_rs.ValidationError) -> str | None:
     if field in {"name", "kind"} and error.kind.name == "pattern":
         return f"{shown(found)} is not snake_case: lower-case letters, digits and underscores, a letter first"
     if len(path) > 1 and path[-2] == "match":
-        return f"{shown(found)} names no list of a manifest; use supports_languages, supports_extensions, supports_mime_types or supports.<name>"
+        return f"{shown(found)} names no list of a manifest; use {', '.join(DEFAULT_MATCH.values())} or supports.<name>"
     return None
 
 
@@ -282,11 +313,3 @@ def _never_an_object(body: Any) -> bool:
         return body is False
     kinds = body.get("type", "object")
     return "object" not in ([kinds] if isinstance(kinds, str) else kinds)
-
-
-def _default_faults(schemas: SchemaFiles, schema: Schema) -> Iterator[Fault]:
-    """Defaults that their own schema refuses: each call that leaves the property out would fail."""
-    for path, body in subschemas(schema.body):
-        if "default" in body:
-            for error in schemas.validator_at(schema, path).iter_errors(body["default"]):
-                yield Fault(dotted((*path, "default"), ""), sentence(error))

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from dagstack_plugins.kinds.payload import Payload
+
+_DIGITS: Final = 4300
+"""Python's own limit on text to ``int`` and back; beyond it the validator silently takes a number for null."""
+_MOST: Final = 10**_DIGITS
+_LEAST: Final = -_MOST
 
 
 class NotJson(Exception):
@@ -48,7 +53,11 @@ def _to_json(value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return value if value.isascii() else _encodable(value)
-    if kind is int or kind is bool or value is None:
+    if kind is int:
+        if _LEAST < value < _MOST:
+            return value
+        raise NotJson(f"is an integer of more than {_DIGITS:,} digits, which JSON parsers do not read")
+    if kind is bool or value is None:
         return value
     if kind is float:
         if math.isfinite(value):
@@ -120,7 +129,7 @@ def _rewritten(value: Any) -> Any:
         case str():
             return _encodable(str.__str__(value))
         case int():
-            return int.__int__(value)
+            return _to_json(int.__int__(value))
         case float():
             return _to_json(float.__float__(value))
     return _from_object(value)
@@ -134,6 +143,8 @@ def _from_object(value: Any) -> dict[str, Any]:
     if is_dataclass(value):
         return _dict({field.name: getattr(value, field.name) for field in dataclass_fields(value)})
     if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            value.close()
         raise NotJson(
             f"is {_a(value)}, which nobody awaits; make the method `async def`, "
             "or say execution_model = 'async' in the manifest"

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from keyword import iskeyword
 from typing import Any, Final
+from unicodedata import normalize
+from urllib.parse import unquote
 
 import attrs
 
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.payload import ABSENT, NO_EXTRA, NO_NULLS, Payload, plain
-from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
+from dagstack_plugins.kinds.schemas import Schema, SchemaFiles, subschemas
 from dagstack_plugins.schemafaults import nearest
 
 Convert = Callable[[Any], Any]
@@ -27,6 +29,10 @@ _PYTHON: Final = {
     "array": "list[Any]",
     "object": "dict[str, Any]",
 }
+
+
+_OWN: Final = frozenset({*dir(Payload), "self"})
+_SPECIAL: Final = re.compile(r"__\w*[^\W_]__")
 
 
 @attrs.frozen
@@ -52,7 +58,8 @@ class PayloadTypes:
     """
 
     def __init__(self, kind: Kind) -> None:
-        builder = _Builder(kind.schemas)
+        names = [pascal(hook.name) + side for hook in kind.hooks.values() for side in ("Input", "Output")]
+        builder = _Builder(kind.schemas, frozenset(names))
         self._kind = kind.name
         self.inputs: Mapping[str, Shape] = {
             hook.name: builder.root(hook.input_schema, pascal(hook.name) + "Input") for hook in kind.hooks.values()
@@ -110,10 +117,9 @@ class _Object:
         self.others: Schema | None = None
         for part in parts:
             for name, body in part.body.get("properties", {}).items():
-                self.properties.setdefault(name, []).append(Schema(body, part.file))
+                self.properties.setdefault(name, []).append(part.part(body))
             self.required.update(part.body.get("required", ()))
-            if isinstance(others := part.body.get("additionalProperties"), dict):
-                self.others = Schema(others, part.file)
+            self.others = _others(part) or self.others
         self.filled = {
             name
             for name, schemas in self.properties.items()
@@ -124,20 +130,26 @@ class _Object:
 
 
 class _Builder:
-    def __init__(self, schemas: SchemaFiles) -> None:
+    def __init__(self, schemas: SchemaFiles, reserved: frozenset[str] = frozenset()) -> None:
         self.classes: dict[str, type[Payload]] = {}
         self._schemas = schemas
+        self._reserved = reserved
         self._shapes: dict[tuple[str, int], Shape] = {}
         self._bodies: dict[str, Any] = {}
 
     def root(self, schema: Schema | None, name: str) -> Shape:
         if schema is None:
             return Shape()
-        # Hooks that share a schema still have classes of their own names, so the root is never looked up.
+        # Hooks that share a schema still have classes of their own names, so the root is never looked up; but what in
+        # it refers to its top means this very class.
+        key = (schema.file, id(schema.body))
+        self._shapes[key] = self._forward(key)
         parts = self._parts(schema)
         if any("properties" in part.body for part in parts):
-            return self._object(parts, self._unique(name, name, schema.body))
-        return self._other(parts, name)
+            self._shapes[key] = self._object(parts, self._unique(name, name, schema.body))
+        else:
+            self._shapes[key] = self._other(parts, name)
+        return self._shapes[key]
 
     def _shape(self, schema: Schema, hint: str) -> Shape:
         target, hint = self._target(schema, hint)
@@ -153,7 +165,7 @@ class _Builder:
     def _forward(self, key: tuple[str, int]) -> Shape:
         def convert(value: Any) -> Any:
             finished = self._shapes[key].convert
-            return finished(value) if finished is not None else value
+            return finished(value) if finished is not None and finished is not convert else value
 
         def fill(value: Any) -> Any:
             finished = self._shapes[key].fill
@@ -166,53 +178,57 @@ class _Builder:
         if any("properties" in part.body for part in parts):
             title = schema.body.get("title")
             wanted = pascal(title) if isinstance(title, str) else hint
-            if wanted in self.classes and self._bodies[wanted] == schema.body:
+            if wanted in self.classes and self._bodies[wanted] == schema.body and not _refers(schema.body):
                 cls = self.classes[wanted]
                 return self._object_shape(cls, self._filler(_Object(parts), hint))
             return self._object(parts, self._unique(wanted, hint, schema.body))
         return self._other(parts, hint)
 
     def _other(self, parts: list[Schema], hint: str) -> Shape:
-        """An array, a map, or one alternative beside null."""
+        """An array, a map, or one alternative beside scalars."""
         for part in parts:
-            if isinstance(items := part.body.get("items"), dict):
-                return _array_shape(self._shape(Schema(items, part.file), hint + "Item"))
-            if isinstance(others := part.body.get("additionalProperties"), dict):
-                return _map_shape(self._shape(Schema(others, part.file), hint + "Value"))
+            if isinstance(items := part.body.get("items"), dict) and "prefixItems" not in part.body:
+                return _array_shape(self._shape(part.part(items), hint + "Item"))
+            if (others := _others(part)) is not None:
+                return _map_shape(self._shape(others, hint + "Value"))
             for keyword in ("anyOf", "oneOf"):
-                alternatives = [
-                    Schema(body, part.file) for body in part.body.get(keyword, ()) if body != {"type": "null"}
-                ]
-                if len(alternatives) == 1:
-                    return self._shape(alternatives[0], hint)
+                alternatives = [part.part(body) for body in part.body.get(keyword, ())]
+                compound = [alternative for alternative in alternatives if not _is_scalar(alternative)]
+                if len(compound) == 1:
+                    return self._shape(compound[0], hint)
         return Shape()
 
     def _target(self, schema: Schema, hint: str) -> tuple[Schema, str]:
         """Follow a bare ``$ref``; what it points to is named after it, unless it has a title."""
-        seen = 0
-        while (
-            isinstance(schema.body, dict) and "$ref" in schema.body and "properties" not in schema.body and seen < 100
-        ):
+        seen: set[int] = set()
+        while isinstance(schema.body, dict) and "$ref" in schema.body and "properties" not in schema.body:
+            if id(schema.body) in seen:
+                break
+            seen.add(id(schema.body))
             ref = schema.body["$ref"]
-            hint = pascal(re.split(r"[/#]", ref.removesuffix(".json").rstrip("#/"))[-1]) or hint
+            last = re.split(r"[/#]", ref.removesuffix(".json").rstrip("#/"))[-1]
+            hint = pascal(unquote(last)) if last else hint
             schema = self._schemas.resolve(schema, ref)
-            seen += 1
         return schema, hint
 
-    def _parts(self, schema: Schema, depth: int = 0) -> list[Schema]:
+    def _parts(self, schema: Schema, seen: set[int] | None = None) -> list[Schema]:
         """The schema itself and all that it takes over by ``$ref`` and ``allOf``, those first."""
-        if not isinstance(schema.body, dict) or depth > 20:
+        seen = set() if seen is None else seen
+        if not isinstance(schema.body, dict) or id(schema.body) in seen:
             return []
+        seen.add(id(schema.body))
         parts: list[Schema] = []
         if isinstance(ref := schema.body.get("$ref"), str):
-            parts += self._parts(self._schemas.resolve(schema, ref), depth + 1)
+            parts += self._parts(self._schemas.resolve(schema, ref), seen)
         for body in schema.body.get("allOf", ()):
-            parts += self._parts(Schema(body, schema.file), depth + 1)
+            parts += self._parts(schema.part(body), seen)
         return [*parts, schema]
 
     def _unique(self, wanted: str, fallback: str, body: Any) -> str:
-        name, number = (wanted if wanted not in self._bodies else fallback), 2
-        while name in self._bodies:
+        # Only the top of a hook's schema, for which it is its own fallback, may have a reserved name.
+        taken = self._bodies.keys() | (self._reserved - {fallback})
+        name, number = (wanted if wanted not in taken else fallback), 2
+        while name in taken:
             name, number = f"{fallback}{number}", number + 1
         self._bodies[name] = body
         return name
@@ -243,9 +259,10 @@ class _Builder:
 
         return Shape(cls, convert, fill)
 
-    def _admits_null(self, schema: Schema) -> bool:
-        if not isinstance(schema.body, dict):
+    def _admits_null(self, schema: Schema, seen: frozenset[int] = frozenset()) -> bool:
+        if not isinstance(schema.body, dict) or id(schema.body) in seen:
             return schema.body is True
+        seen |= {id(schema.body)}
         for part in self._parts(schema):
             body = part.body
             kinds = body.get("type", "null")
@@ -254,7 +271,7 @@ class _Builder:
                 "null" not in ([kinds] if isinstance(kinds, str) else kinds)
                 or None not in body.get("enum", (None,))
                 or body.get("const") is not None
-                or (alternatives and not any(self._admits_null(Schema(one, part.file)) for one in alternatives))
+                or (alternatives and not any(self._admits_null(part.part(one), seen) for one in alternatives))
             ):
                 return False
         return True
@@ -271,7 +288,9 @@ class _Builder:
                     defaults[prop] = schema.body["default"]
                 if (fill := self._shape(schema, name + pascal(prop)).fill) is not None:
                     nested[prop] = fill
-        return _fill_object(defaults, nested) if defaults or nested else None
+        others = self._shape(declared.others, name + "Value").fill if declared.others is not None else None
+        known = frozenset(declared.properties)
+        return _fill_object(defaults, nested, others, known) if defaults or nested or others else None
 
 
 def _is_scalar(schema: Schema) -> bool:
@@ -281,7 +300,20 @@ def _is_scalar(schema: Schema) -> bool:
     return {*([kinds] if isinstance(kinds, str) else kinds)} <= _SCALARS
 
 
-def _fill_object(defaults: Mapping[str, Any], nested: Mapping[str, Convert]) -> Convert:
+def _others(schema: Schema) -> Schema | None:
+    """The schema of all undeclared properties, where it is the same for all."""
+    body = schema.body.get("additionalProperties")
+    return schema.part(body) if isinstance(body, dict) and "patternProperties" not in schema.body else None
+
+
+def _refers(body: Any) -> bool:
+    """Whether what a schema means depends on where it stands."""
+    return any("$ref" in part for _, part in subschemas(body))
+
+
+def _fill_object(
+    defaults: Mapping[str, Any], nested: Mapping[str, Convert], others: Convert | None, known: frozenset[str]
+) -> Convert:
     def fill(value: Any) -> Any:
         if type(value) is not dict:
             return value
@@ -294,6 +326,8 @@ def _fill_object(defaults: Mapping[str, Any], nested: Mapping[str, Convert]) -> 
             if name in filled and (new := inner(filled[name])) is not filled[name]:
                 filled = dict(value) if filled is value else filled
                 filled[name] = new
+        if others is not None and not filled.keys() <= known:
+            filled = {key: item if key in known else others(item) for key, item in filled.items()}
         return filled
 
     return fill
@@ -319,16 +353,19 @@ def _map_shape(item: Shape) -> Shape:
 
 def _attribute_names(properties: Mapping[str, Any]) -> dict[str, str]:
     """Property to attribute: the same word, with ``_`` appended where Python or the class itself needs the word."""
-    own = set(dir(Payload)) | {"__attrs_attrs__", "__attrs_init__", "__attrs_own_setattr__", "__attrs_props__"}
-    plainly = {name for name in properties if name.isidentifier() and not iskeyword(name) and name not in own}
-    names = {name: name for name in plainly}
-    for name in properties:
-        if name.isidentifier() and name not in names:
-            attribute = f"{name}_"
-            while attribute in own or attribute in names.values() or iskeyword(attribute):
-                attribute += "_"
-            names[name] = attribute
+    # Python normalises the names in source code (PEP 3131): that is how an attribute is asked for.
+    words = {name: normalize("NFKC", name) for name in properties if name.isidentifier()}
+    names: dict[str, str] = {}
+    for name in sorted(words, key=lambda name: words[name] != name or _is_taken(words[name])):
+        attribute = words[name]
+        while _is_taken(attribute) or attribute in names.values():
+            attribute += "_"
+        names[name] = attribute
     return {name: names[name] for name in properties if name in names}
+
+
+def _is_taken(word: str) -> bool:
+    return iskeyword(word) or word in _OWN or _SPECIAL.fullmatch(word) is not None
 
 
 def _annotation(schemas: list[Schema], *, optional: bool) -> Any:
@@ -383,8 +420,10 @@ def _make_class(
         "from_dict": classmethod(scope["from_dict"]),
         "to_dict": scope["to_dict"],
     }
+    # Python mangles the names of slots that start with two underscores.
+    slots = not any(attribute.startswith("__") for attribute in attributes.values())
     made: type[Payload] = attrs.make_class(
-        name, fields, bases=(Payload,), class_body=body, slots=True, eq=False, repr=False, collect_by_mro=True
+        name, fields, bases=(Payload,), class_body=body, slots=slots, eq=False, repr=False, collect_by_mro=True
     )
     return made
 

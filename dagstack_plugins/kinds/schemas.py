@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import quote, unquote, urldefrag
 
 import attrs
 import jsonschema_rs
 
-from dagstack_plugins.errors import Fault
-from dagstack_plugins.schemafaults import dotted, shown
+from dagstack_plugins.schemafaults import sentence, shown
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BASE: Final = "kind:///"
@@ -35,24 +36,54 @@ _SUBSCHEMA: Final = frozenset(
     }
 )
 _SUBSCHEMA_LIST: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
-_SUBSCHEMA_MAP: Final = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
+_SUBSCHEMA_MAP: Final = frozenset({"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"})
 
 
 class SchemaFault(Exception):
     """A schema that cannot be used; the message says why."""
 
 
+class Misfit(NamedTuple):
+    """Something that is wrong with a schema.
+
+    Attributes:
+        file: the file that it stands in, as in ``Schema.file``.
+        path: where in that file.
+        message: what was found and what is expected.
+    """
+
+    file: str
+    path: tuple[str | int, ...]
+    message: str
+
+
 @attrs.frozen
 class Schema:
-    """A schema and the place that its relative ``$ref`` start from.
+    """A schema and the places that its ``$ref`` start from.
 
     Attributes:
         body: the schema itself.
         file: its file, relative to the kind's folder, ``/`` between segments.
+        root: the whole document that it stands in; by default it is that itself.
     """
 
     body: Any
     file: str
+    root: Any = attrs.field(repr=False, eq=False)
+
+    @root.default
+    def _itself(self) -> Any:
+        return self.body
+
+    @classmethod
+    def document(cls, body: Any, file: str) -> Schema:
+        """A whole schema document."""
+        # Its place is its identity: an $id of its own would send relative references to the network.
+        return cls({k: v for k, v in body.items() if k != "$id"} if isinstance(body, dict) else body, file)
+
+    def part(self, body: Any) -> Schema:
+        """A schema inside this one."""
+        return Schema(body, self.file, self.root)
 
 
 class SchemaFiles:
@@ -64,7 +95,7 @@ class SchemaFiles:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder.resolve() if folder is not None else None
-        self._read: dict[str, Any] = {}
+        self._read: dict[str, Schema] = {}
 
     def load(self, name: str) -> Schema:
         """The schema in a file of the kind's folder.
@@ -74,21 +105,27 @@ class SchemaFiles:
         """
         name = posixpath.normpath(name)
         if name not in self._read:
-            body = self._parse(name)
-            # Its place is its identity: an $id of its own would send relative references to the network.
-            self._read[name] = {k: v for k, v in body.items() if k != "$id"} if isinstance(body, dict) else body
-        return Schema(self._read[name], name)
+            self._read[name] = Schema.document(self._parse(name), name)
+        return self._read[name]
+
+    @property
+    def bodies(self) -> dict[str, Any]:
+        """Each file that was read, and what it holds."""
+        return {name: schema.body for name, schema in self._read.items()}
 
     def _parse(self, name: str) -> Any:
         if self._folder is None:
             raise SchemaFault(f"names the file {name}, but this kind came from no folder; write the schema itself")
-        path = (self._folder / name).resolve()
+        try:
+            path = (self._folder / name).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # loops of links, names that no file can have
+            raise SchemaFault(f"{name!r} cannot be looked up: {error}") from None
         if not path.is_relative_to(self._folder):
             raise SchemaFault(
                 f"{name} lies outside the kind's folder {self._folder}; schemas live beside their hookspec"
             )
         try:
-            return json.loads(path.read_bytes().decode("utf-8-sig"))
+            return json.loads(path.read_bytes().decode("utf-8-sig"), parse_constant=_no_number)
         except FileNotFoundError:
             raise SchemaFault(f"there is no file {path}") from None
         except OSError as error:
@@ -97,32 +134,59 @@ class SchemaFiles:
             raise SchemaFault(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from None
         except json.JSONDecodeError as error:
             raise SchemaFault(f"{name} is not JSON: {error.msg}, line {error.lineno}, column {error.colno}") from None
+        except (ValueError, RecursionError) as error:
+            raise SchemaFault(f"{name} is not JSON that can be read: {error}") from None
 
-    def faults(self, schema: Schema) -> list[Fault]:
-        """What is wrong with a schema, references included; empty if it can be used."""
-        found = list(_own_faults(schema))
-        for path, body in subschemas(schema.body):
-            if "$id" in body and path:
-                found.append(Fault(dotted(path, ""), "'$id' inside a schema is not supported; use '$defs' and '$ref'"))
-            for keyword in ("$ref", "$dynamicRef"):
-                if isinstance(ref := body.get(keyword), str):
-                    found += self._reference_faults(schema, ref, dotted((*path, keyword), ""))
-        return found or self._compile_faults(schema)
+    def misfits(self, schema: Schema) -> list[Misfit]:
+        """What is wrong with a schema and all that it refers to; empty if it can be used."""
+        found: list[Misfit] = []
+        documents: dict[str, Schema] = {}
+        checked: set[int] = set()
+        waiting = deque([schema])
+        while waiting:
+            one = waiting.popleft()
+            if one.file not in documents:
+                documents[one.file] = one
+                if broken := list(_broken(one)):
+                    found += broken
+                    continue
+            for path, body in subschemas(one.body):
+                if id(body) not in checked:
+                    checked.add(id(body))
+                    found += self._misfits_of(one, path, body, waiting)
+        return found or self._not_compiled(schema) or list(self._bad_defaults(documents.values()))
 
-    def _reference_faults(self, schema: Schema, ref: str, path: str) -> list[Fault]:
-        try:
-            self.resolve(schema, ref)
-        except SchemaFault as error:
-            return [Fault(path, str(error))]
-        return []
+    def _misfits_of(
+        self, schema: Schema, path: tuple[str | int, ...], body: dict[str, Any], waiting: deque[Schema]
+    ) -> Iterator[Misfit]:
+        if "$id" in body:
+            yield Misfit(schema.file, path, "'$id' inside a schema is not supported; use '$defs' and '$ref'")
+        for keyword in ("$ref", "$dynamicRef"):
+            if isinstance(ref := body.get(keyword), str):
+                try:
+                    target = self.resolve(schema, ref)
+                except SchemaFault as error:
+                    yield Misfit(schema.file, (*path, keyword), str(error))
+                else:
+                    # The document first: what is found there is told with its place in it.
+                    waiting += [target.part(target.root), target]
 
-    def _compile_faults(self, schema: Schema) -> list[Fault]:
+    def _not_compiled(self, schema: Schema) -> list[Misfit]:
         try:
             self.validator(schema)
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            message = error.message if isinstance(error, jsonschema_rs.ValidationError) else str(error)
-            return [Fault("", message)]
+        except jsonschema_rs.ValidationError as error:
+            return [Misfit(schema.file, tuple(error.instance_path), f"not a JSON Schema: {error.message}")]
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            return [Misfit(schema.file, (), str(error))]
         return []
+
+    def _bad_defaults(self, documents: Iterable[Schema]) -> Iterator[Misfit]:
+        """Defaults that their own schema refuses: each call that leaves the property out would fail."""
+        for schema in documents:
+            for path, body in subschemas(schema.body):
+                if "default" in body:
+                    for error in self.validator_at(schema, path).iter_errors(body["default"]):
+                        yield Misfit(schema.file, (*path, "default"), sentence(error))
 
     def resolve(self, schema: Schema, ref: str) -> Schema:
         """The schema that a ``$ref`` in ``schema`` points to.
@@ -138,12 +202,10 @@ class SchemaFiles:
         found = schema
         if target:
             found = self.load(posixpath.join(posixpath.dirname(schema.file), unquote(target)))
-        elif schema.file in self._read:
-            found = Schema(self._read[schema.file], schema.file)
-        body = _anchored(found.body, fragment) if fragment and fragment[0] != "/" else _pointed(found.body, fragment)
+        body = _anchored(found.root, fragment) if fragment and fragment[0] != "/" else _pointed(found.root, fragment)
         if body is None:
             raise SchemaFault(f"{ref!r} points to nothing: there is no {fragment!r} in {found.file}")
-        return Schema(body, found.file)
+        return found.part(body)
 
     def validator(self, schema: Schema) -> jsonschema_rs.Draft202012Validator:
         """A validator with formats on, that reads nothing outside the kind's folder."""
@@ -183,17 +245,37 @@ def subschemas(body: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tu
                 yield from subschemas(item, (*path, keyword, name))
 
 
-def _own_faults(schema: Schema) -> Iterator[Fault]:
+def _broken(schema: Schema) -> Iterator[Misfit]:
+    """What keeps a document from being a JSON Schema at all."""
     if not isinstance(schema.body, dict | bool):
-        yield Fault("", f"a JSON Schema is an object, found {shown(schema.body)}")
+        yield Misfit(schema.file, (), f"a JSON Schema is an object, found {shown(schema.body)}")
         return
-    if isinstance(schema.body, dict) and schema.body.get("$schema", DRAFT).rstrip("#") != DRAFT:
-        yield Fault("$schema", f"found {shown(schema.body['$schema'])}; only {DRAFT!r} is supported")
+    if isinstance(schema.body, dict) and str(schema.body.get("$schema", DRAFT)).rstrip("#") != DRAFT:
+        yield Misfit(schema.file, ("$schema",), f"found {shown(schema.body['$schema'])}; only {DRAFT!r} is supported")
         return
     try:
-        jsonschema_rs.meta.validate(schema.body)
-    except jsonschema_rs.ValidationError as error:
-        yield Fault(dotted(error.instance_path, ""), f"not a JSON Schema: {error.message}")
+        # One slip is found by each vocabulary that it stands in the way of.
+        found = {(tuple(error.instance_path), _slip(error)) for error in _metaschema().iter_errors(schema.body)}
+    except ValueError as error:
+        yield Misfit(schema.file, (), f"not a JSON Schema: {error}")
+        return
+    for path, message in sorted(found, key=str):
+        yield Misfit(schema.file, path, f"not a JSON Schema: {message}")
+
+
+@cache
+def _metaschema() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({"$ref": DRAFT})
+
+
+def _slip(error: jsonschema_rs.ValidationError) -> str:
+    if error.instance_path[-1:] == ["type"] and error.kind.name == "anyOf":
+        return f"{shown(error.instance)} is no type; there are array, boolean, integer, null, number, object and string"
+    return sentence(error)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number in JSON")
 
 
 def _pointed(body: Any, pointer: str) -> Any:

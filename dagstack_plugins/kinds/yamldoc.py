@@ -1,20 +1,26 @@
-"""YAML as plain data that remembers its lines; aliases and duplicate keys are faults, not surprises."""
+"""YAML as plain JSON that remembers its lines; aliases, duplicate keys and dates are faults, not surprises."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import yaml
 
 from dagstack_plugins.errors import Fault
-from dagstack_plugins.schemafaults import dotted
+from dagstack_plugins.schemafaults import dotted, shown
 
 _Path = tuple[str | int, ...]
 
 # libyaml's parser is ten times faster, where PyYAML was built with it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_TAGS: Final = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+_DEEPEST: Final = 100
+"""More levels than any hookspec has, fewer than any parser stumbles over."""
 
 
 @attrs.frozen
@@ -22,9 +28,10 @@ class YamlDocument:
     """One YAML document.
 
     Attributes:
-        data: its content: dicts, lists and scalars.
+        data: its content as plain JSON; ``None`` if nothing could be read.
         lines: path to the 1-based line where that value starts.
-        faults: what YAML itself, or a rule of ours on top of it, forbids.
+        faults: what YAML itself, or a rule of ours on top of it, forbids. A value that is faulty stands in ``data`` as
+            it is written, so that others can be looked at all the same.
     """
 
     data: Any
@@ -41,13 +48,8 @@ class YamlDocument:
 def read_yaml(text: str) -> YamlDocument:
     """Read one YAML document; what is wrong with it stands in ``faults``."""
     try:
-        aliases = [
-            Fault(f"*{event.anchor}", "aliases are not allowed: write the value out", event.start_mark.line + 1)
-            for event in yaml.parse(text, Loader=_Loader)
-            if isinstance(event, yaml.AliasEvent)
-        ]
-        if aliases:
-            return YamlDocument(None, {}, aliases)
+        if faults := list(_forbidden(text)):
+            return YamlDocument(None, {}, faults)
         loader = _Loader(text)
         try:
             return _document(loader, loader.get_single_node())
@@ -56,8 +58,23 @@ def read_yaml(text: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
         return YamlDocument(None, {}, [Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else None)])
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.YAMLError as error:
         return YamlDocument(None, {}, [Fault("", f"not YAML: {' '.join(str(error).split())}")])
+
+
+def _forbidden(text: str) -> Iterator[Fault]:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else None
+        if isinstance(event, yaml.AliasEvent):
+            yield Fault(f"*{event.anchor}", "aliases are not allowed: write the value out", line)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                yield Fault("", f"nested more than {_DEEPEST} levels deep", line)
+                return
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _document(loader: Any, root: yaml.Node | None) -> YamlDocument:
@@ -71,13 +88,16 @@ def _document(loader: Any, root: yaml.Node | None) -> YamlDocument:
 
 def _value(loader: Any, node: yaml.Node, path: _Path, lines: dict[_Path, int], faults: list[Fault]) -> Any:
     lines[path] = node.start_mark.line + 1
+    if isinstance(node, yaml.CollectionNode) and node.tag not in _TAGS:
+        faults.append(Fault(dotted(path, ""), f"the tag {node.tag!r} means nothing here; leave it out", lines[path]))
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, (*path, index), lines, faults) for index, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    data: dict[Any, Any] = {}
-    for key, value, line in _entries(loader, node):
-        where = (*path, str(key))
+        return _scalar(loader, node, path, faults)
+    data: dict[str, Any] = {}
+    for key_node, value in node.value:
+        key, line = _key(loader, key_node, path, faults), key_node.start_mark.line + 1
+        where = (*path, key)
         if key in data:
             faults.append(Fault(dotted(where, ""), f"the key stands twice, first in line {lines[where]}", line))
             continue
@@ -87,9 +107,27 @@ def _value(loader: Any, node: yaml.Node, path: _Path, lines: dict[_Path, int], f
     return data
 
 
-def _entries(loader: Any, node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node, int]]:
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            mark = key.start_mark
-            raise yaml.MarkedYAMLError(problem="a key is a plain word here", problem_mark=mark)
-        yield loader.construct_object(key), value, key.start_mark.line + 1
+def _key(loader: Any, node: yaml.Node, path: _Path, faults: list[Fault]) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise yaml.MarkedYAMLError(problem="a key is a plain word here", problem_mark=node.start_mark)
+    where = (*path, node.value)
+    key = _scalar(loader, node, where, faults)
+    if isinstance(key, str):
+        return key
+    message = f"YAML reads the key {node.value} as {shown(key)}; write it in quotes"
+    faults.append(Fault(dotted(where, ""), message, node.start_mark.line + 1))
+    return str(node.value)
+
+
+def _scalar(loader: Any, node: yaml.Node, path: _Path, faults: list[Fault]) -> Any:
+    try:
+        value = loader.construct_object(node)
+    except (ValueError, yaml.constructor.ConstructorError) as error:
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else f"{error}; write it in quotes"
+        told = f"YAML cannot read {shown(node.value)}: {problem}"
+    else:
+        if value is None or type(value) in (str, bool, int) or (type(value) is float and math.isfinite(value)):
+            return value
+        told = f"YAML reads {shown(node.value)} as {shown(value)}; write it in quotes"
+    faults.append(Fault(dotted(path, ""), told, node.start_mark.line + 1))
+    return node.value

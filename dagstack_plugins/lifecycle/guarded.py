@@ -17,11 +17,24 @@ _THREADS: Final = 256
 """Plain functions that run at once; more wait. Each has a thread, as one that hangs can't be stopped."""
 
 
-class Overrun(Exception):
+class Overrun(TimeoutError):
     """A timeout was overrun.
 
     Args:
         message: what ran, and for how long.
+        leaked: whether its code may still run.
+    """
+
+    def __init__(self, message: str, *, leaked: bool) -> None:
+        super().__init__(message)
+        self.leaked = leaked
+
+
+class Abandoned(asyncio.CancelledError):
+    """The host gave up waiting.
+
+    Args:
+        message: what ran.
         leaked: whether its code may still run.
     """
 
@@ -50,6 +63,7 @@ class Guard:
 
         Raises:
             Overrun: after ``timeout``.
+            Abandoned: if the caller was cancelled.
             PluginError: if it raised something that is no ``Exception``, such as ``SystemExit``.
             Exception: what it raised.
         """
@@ -72,9 +86,11 @@ async def _awaited(value: Any) -> Any:
 async def _contained(coroutine: Coroutine[Any, Any, Any], told: str) -> Any:
     try:
         return await coroutine
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt):
+    except (Exception, asyncio.CancelledError):
         raise
     except BaseException as error:  # in a task, SystemExit would end the loop
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
         raise _exited(error, told) from error
 
 
@@ -82,16 +98,28 @@ async def _bounded(future: asyncio.Future[Any], timeout: float, told: str) -> An
     try:
         done, _ = await asyncio.wait({future}, timeout=timeout)
     except asyncio.CancelledError:
-        future.cancel()
-        raise
+        raise Abandoned(f"{told} was cancelled by the host", leaked=not await _ended(future)) from None
     if not done:
-        future.cancel()
-        if isinstance(future, asyncio.Task):
-            done, _ = await asyncio.wait({future}, timeout=_GRACE)
-        raise Overrun(f"{told} took longer than {timeout:g} s", leaked=not done)
+        raise Overrun(f"{told} took longer than {timeout:g} s", leaked=not await _ended(future))
     if future.cancelled():
-        raise PluginError(f"{told} cancelled itself", error_type="CancelledError")
+        raise PluginError(f"{told} cancelled itself: CancelledError", error_type="CancelledError")
     return future.result()
+
+
+async def _ended(future: asyncio.Future[Any]) -> bool:
+    """Cancel what nobody waits for any more; whether it ended. Nothing stops a thread."""
+    future.add_done_callback(_heard)
+    future.cancel()
+    if not isinstance(future, asyncio.Task):
+        return False
+    done, _ = await asyncio.wait({future}, timeout=_GRACE)
+    return bool(done)
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """Take a late error, which asyncio would tell of as one that nobody heard."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], told: str) -> asyncio.Future[Any]:
@@ -103,7 +131,11 @@ def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], told: str) -
     def settle(value: Any, error: Exception | None) -> None:
         if future.done():  # it overran, and was given up: nobody wants the late result
             return
-        if error is not None:
+        if isinstance(error, StopIteration):  # no future takes it, as it means something else to a coroutine
+            late = RuntimeError(f"{told} raised StopIteration")
+            late.__cause__ = error
+            future.set_exception(late)
+        elif error is not None:
             future.set_exception(error)
         else:
             future.set_result(value)

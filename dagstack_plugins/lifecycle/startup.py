@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
-from dagstack_plugins.lifecycle.guarded import Guard, Overrun
+from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import takes_context
@@ -69,15 +69,18 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         plugin.implementations.clear()
         plugin.context = make_context(plugin)
         await _run(plugin, "setup", guard, plugin.manifest.startup_timeout_sec if plugin.manifest else 30)
-    except Exception as error:
+    except (Exception, Abandoned) as error:
         if plugin.context is not None:
             plugin.context.cancel()
         _fail(plugin, error, logger)
         await _release(plugin, logger)
+        if isinstance(error, Abandoned):
+            raise
     else:
-        plugin.setup_seconds = time.perf_counter() - started
         plugin.become(PluginState.READY)
-    tell(plugin)
+    finally:
+        plugin.setup_seconds = time.perf_counter() - started
+        tell(plugin)
 
 
 async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
@@ -88,18 +91,15 @@ async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
     return await guard.run(method, args, timeout, name)
 
 
-def _fail(plugin: Plugin, error: Exception, logger: logging.Logger) -> None:
-    leaked = isinstance(error, Overrun) and error.leaked
+def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
+    leaked = isinstance(error, Overrun | Abandoned) and error.leaked
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
-    told = (
-        str(error)
-        if isinstance(error, Overrun | PluginUnavailable)
-        else f"setup failed: {type(error).__name__}: {error}"
-    )
+    ours = isinstance(error, Overrun | Abandoned | PluginUnavailable)
+    told = str(error) if ours else f"setup failed: {type(error).__name__}: {error}"
     if leaked:
         told += "; its code may still run"
     plugin.become(state, told, error)
-    traceback = None if isinstance(error, Overrun | PluginUnavailable) else error
+    traceback = None if ours else error
     logger.error("plugin %s is %s: %s", plugin.label, state, told, exc_info=traceback)
 
 
@@ -146,6 +146,9 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
         state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
         plugin.become(state, f"teardown failed: {error}", error)
         return error
+    except Abandoned as error:
+        plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)
+        raise
     else:
         if said is False:
             plugin.become(PluginState.REQUIRES_RESTART, "its teardown asks for a new process")

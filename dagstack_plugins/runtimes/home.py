@@ -32,6 +32,22 @@ class HomeLoop:
         """Whether the caller runs on the home loop."""
         return asyncio.get_running_loop() is self._loop
 
+    def refuse_here(self) -> None:
+        """Refuse to block the home loop, which would wait for itself for ever.
+
+        Raises:
+            DispatchMismatch: on the home loop.
+        """
+        try:
+            here = self.is_here()
+        except RuntimeError:  # no loop runs here
+            return
+        if here:
+            raise DispatchMismatch(
+                "a blocking call, made on the event loop that plugins live on: where it waits for a coroutine "
+                "function, it would wait for ever; await it: proxy.aio.hook(…)"
+            )
+
     async def wait(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Await ``function(*args)`` at home, from any loop."""
         if asyncio.get_running_loop() is self._loop:
@@ -53,19 +69,15 @@ class HomeLoop:
             DispatchMismatch: on the home loop itself, which would wait for itself for ever.
             PluginUnavailable: if the home loop doesn't run any more.
         """
+        self.refuse_here()
+        future = self._submit(function, args)
         try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
-            raise DispatchMismatch(
-                "a blocking call of a coroutine function, made on the loop that it would run on; "
-                "await it: proxy.aio.hook(…)"
-            )
-        try:
-            return self._submit(function, args).result()
+            return future.result()
         except concurrent.futures.CancelledError:
             raise _gone() from None
+        except BaseException:
+            future.cancel()  # an interrupted caller takes the call along; one that ended is beyond cancelling
+            raise
 
     def _submit(
         self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]

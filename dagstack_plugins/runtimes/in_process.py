@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.kinds.binding import Binding, BindingFault, bind, bind_native
 from dagstack_plugins.kinds.compile import PROJECT, CompiledKind
+from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.schemafaults import shown
 
 _MARK: Final = f"{PROJECT}_impl"
 """The attribute that ``hookimpl`` sets on a native pluggy implementation."""
+
+
+def raised(error: BaseException) -> str:
+    """An error of a plugin's code, as messages show it: type and text."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the text of an error is code of its author
+        text = "its message cannot be shown"
+    return f"{name}: {printable(text)}" if text else name
+
+
+def printable(text: str) -> str:
+    """A text that any log takes: half characters, as in names of files that are no UTF-8, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def implements(cls: type, hooks: Collection[str]) -> bool:
+    """Whether a class has a method for one of ``hooks``."""
+    if any(callable(getattr(cls, hook, None)) for hook in hooks):
+        return True
+    return any(options.get("specname") in hooks for _, options in _marked(cls))
 
 
 def make_instance(found: Any, manifest: PluginManifest, file: str) -> Any:
@@ -35,7 +60,7 @@ def make_instance(found: Any, manifest: PluginManifest, file: str) -> Any:
                 f"needs arguments ({', '.join(missing)}), but plugins are made without any; read them in setup(ctx)"
             )
         else:
-            problem = f"cannot be made: {type(error).__name__}: {error}"
+            problem = f"cannot be made: {raised(error)}"
         raise _load_error(f"{found.__name__} {problem}", manifest, file) from error
 
 
@@ -59,7 +84,7 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
     for hook in compiled.kind.hooks.values():
         method = getattr(instance, hook.name, None)
         if hook.name in natives:
-            bindings[hook.name] = _bound(hook.name, natives[hook.name], bind_native, manifest, file)
+            bindings[hook.name] = _bound(hook.name, natives[hook.name], _bind_native, manifest, file)
         elif callable(method):
             how = functools.partial(_bind_method, payload=compiled.codecs[hook.name].input.type, manifest=manifest)
             bindings[hook.name] = _bound(hook.name, method, how, manifest, file)
@@ -68,8 +93,10 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
     return bindings
 
 
-def bind_matches(instance: Any, manifest: PluginManifest, file: str) -> Binding | None:
-    """How the plugin's own ``matches(payload)`` is called, if it has one."""
+def bind_matches(instance: Any, compiled: CompiledKind, manifest: PluginManifest, file: str) -> Binding | None:
+    """How the plugin's own ``matches(payload)`` is called, if it has one and its kind has hooks that ask it."""
+    if not any(hook.dispatch is Dispatch.CAPABILITY for hook in compiled.kind.hooks.values()):
+        return None
     method = getattr(instance, "matches", None)
     if not callable(method):
         return None
@@ -85,6 +112,12 @@ def _bind_method(method: Callable[..., Any], payload: Any, manifest: PluginManif
     if manifest.execution_model == "async" and not inspect.iscoroutinefunction(method):
         return bind(_awaited(method), payload, is_async=True)
     return bind(method, payload)
+
+
+def _bind_native(function: Callable[..., Any]) -> Binding:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise BindingFault("is a generator; a hook returns its whole result")
+    return bind_native(function)
 
 
 def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,12 +143,8 @@ def _bound(
 def _native_implementations(
     instance: Any, compiled: CompiledKind, manifest: PluginManifest, file: str
 ) -> Mapping[str, Callable[..., Any]]:
-    found: dict[str, Callable[..., Any]] = {}
-    for name in dir(instance):
-        # Looked up without running properties: those are the plugin's code.
-        options = getattr(inspect.getattr_static(instance, name, None), _MARK, None)
-        if not isinstance(options, dict):
-            continue
+    found: dict[str, str] = {}
+    for name, options in _marked(instance):
         if options.get("wrapper") or options.get("hookwrapper"):
             raise _load_error(
                 f"{name!r} is a hook wrapper; what goes round calls is a plugin of kind 'horizontal_middleware'",
@@ -128,11 +157,24 @@ def _native_implementations(
             )
         hook = options.get("specname") or name
         if hook not in compiled.kind.hooks:
+            if options.get("optionalhook"):
+                continue
             raise _load_error(
                 f"{name!r} implements {hook!r}, which kind {manifest.kind!r} does not have", manifest, file
             )
-        found[hook] = getattr(instance, name)
-    return found
+        if hook in found:
+            raise _load_error(f"{found[hook]!r} and {name!r} both implement {hook!r}; keep one", manifest, file)
+        found[hook] = name
+    return {hook: getattr(instance, name) for hook, name in found.items()}
+
+
+def _marked(plugin: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Names of what ``hookimpl`` marked, with its options."""
+    for name in dir(plugin):
+        # Looked up without running properties: those are the plugin's code.
+        options = getattr(inspect.getattr_static(plugin, name, None), _MARK, None)
+        if isinstance(options, dict):
+            yield name, options
 
 
 def _check_complete(
@@ -154,10 +196,14 @@ def _check_lifecycle(instance: Any, manifest: PluginManifest, file: str) -> None
             continue
         if not callable(method):
             raise _load_error(f"{name} is {shown(method)}, not a method", manifest, file)
+        if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
+            raise _load_error(f"{name} is a generator, which would never run; leave out its yield", manifest, file)
+        wanted = "setup(self, ctx)" if name == "setup" else "teardown(self)"
         try:
             takes_context(method)
+        except ValueError:
+            raise _load_error(f"{name} has no signature that Python can read; write {wanted}", manifest, file) from None
         except TypeError:
-            wanted = "setup(self, ctx)" if name == "setup" else "teardown(self)"
             raise _load_error(
                 f"{name} has the signature {inspect.signature(method)}; write {wanted}", manifest, file
             ) from None
@@ -168,6 +214,7 @@ def takes_context(method: Callable[..., Any]) -> bool:
 
     Raises:
         TypeError: if it takes neither.
+        ValueError: if Python can't read its signature.
     """
     signature = inspect.signature(method)
     try:

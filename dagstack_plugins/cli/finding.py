@@ -1,0 +1,146 @@
+"""What is there: kinds, and the plugins in folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from dagstack_plugins.cli.logs import quiet_library
+from dagstack_plugins.cli.output import complain, own_stdout, told_path
+from dagstack_plugins.errors import AmbiguousPlugin, HookspecInvalid, PluginRegistryError
+from dagstack_plugins.kinds.hookspec import hookspec_files
+from dagstack_plugins.manifest import PluginManifest, load_manifest
+from dagstack_plugins.plugin import Plugin, PluginStatus
+from dagstack_plugins.registry import PluginRegistry
+
+_KIND_FOLDERS: Final = ("kinds", "hookspecs")
+_VERSION_FILE: Final = re.compile(r"v\d+\.ya?ml")
+
+
+@attrs.frozen
+class Found:
+    """What was found.
+
+    Attributes:
+        registry: the plugins, loaded and not started.
+        hookspecs: the hookspec files that were read.
+        faulty: those that cannot be used, with what is wrong.
+    """
+
+    registry: PluginRegistry
+    hookspecs: Sequence[Path] = ()
+    faulty: Sequence[HookspecInvalid] = ()
+
+    def complain(self) -> int:
+        """Say what is wrong with hookspecs.
+
+        Returns:
+            The exit status: 1 if anything is.
+        """
+        for error in self.faulty:
+            complain(str(error))
+        return 1 if self.faulty else 0
+
+
+def complain_of_none(folders: Iterable[Path]) -> None:
+    """Say that there is no plugin in some folders."""
+    complain(f"there is no plugin in {', '.join(told_path(folder.absolute()) for folder in folders)}", "note")
+
+
+def find(
+    plugins: Iterable[Path], hookspecs: Sequence[Path] = (), kinds: Sequence[Path] = (), *, verbose: bool = False
+) -> Found:
+    """Load all plugins below some folders.
+
+    Args:
+        plugins: the folders.
+        hookspecs: where kinds are declared; left out, the nearest folder of kinds above each of ``plugins``.
+        kinds: where more kinds are declared.
+        verbose: let the library log what it refuses, with tracebacks.
+    """
+    own_stdout()  # from here on, plugins may print
+    folders = list(plugins)
+    found = find_kinds([*kinds, *(hookspecs or nearest_kinds(folders))])
+    with nullcontext() if verbose else quiet_library():
+        for folder in folders:
+            with suppress(AmbiguousPlugin):  # the first one is kept; the others are among the refused, with this error
+                found.registry.discover(folder)
+    return found
+
+
+def find_kinds(paths: Iterable[Path]) -> Found:
+    """Make kinds known, each hookspec file for itself, so that a faulty one stops no other."""
+    registry = PluginRegistry()
+    files: list[Path] = []
+    faulty: list[HookspecInvalid] = []
+    for path in paths:
+        try:
+            files += [file for file in hookspec_files(path) if file.resolve() not in {one.resolve() for one in files}]
+        except HookspecInvalid as error:
+            faulty.append(error)
+    for file in files:
+        try:
+            registry.add_hookspecs(file)
+        except HookspecInvalid as error:
+            faulty.append(error)
+    return Found(registry, files, faulty)
+
+
+def nearest_kinds(starts: Iterable[Path]) -> list[Path]:
+    """The nearest folders of kinds in or above each of some folders, up to the end of the repository or the home."""
+    found: dict[Path, None] = {}
+    for start in starts:
+        for folder in _upwards(start.resolve()):
+            if here := kind_folders(folder):
+                found.update(dict.fromkeys(here))
+                break
+    return list(found)
+
+
+def kind_folders(folder: Path) -> list[Path]:
+    """The folders ``kinds`` and ``hookspecs`` in a folder, as far as they hold a hookspec ``<kind>/v<major>.yaml``."""
+    return [path for name in _KIND_FOLDERS if _holds_kinds(path := folder / name)]
+
+
+def _upwards(start: Path) -> Iterator[Path]:
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
+    for folder in (start, *start.parents):
+        yield folder
+        if (folder / ".git").exists() or folder == home:
+            return
+
+
+def _holds_kinds(folder: Path) -> bool:
+    return any(_VERSION_FILE.fullmatch(file.name) for file in folder.glob("*/v*.y*ml"))
+
+
+def plugins_of(registry: PluginRegistry) -> list[Plugin]:
+    """All plugins of a registry, refused ones included, by kind and name.
+
+    A refused one has its manifest where that can be read.
+    """
+    known = set(registry.kinds())
+    told = registry.status()
+    kinds = sorted({status.kind for status in told if status.kind in known and status.kind is not None})
+    held = {(plugin.location, plugin.name): plugin for kind in kinds for plugin in registry.slot(kind).plugins}
+    return [held.get((status.location, status.name)) or _stand_in(status) for status in told]
+
+
+def _stand_in(status: PluginStatus) -> Plugin:
+    """A plugin that no kind holds: its kind is unknown, or its manifest faulty."""
+    plugin = Plugin(status.location, _readable_manifest(status.location), status.kind, status.name)
+    plugin.become(status.state, status.reason, status.error)
+    return plugin
+
+
+def _readable_manifest(location: str) -> PluginManifest | None:
+    try:
+        return load_manifest(location)
+    except (PluginRegistryError, OSError):
+        return None

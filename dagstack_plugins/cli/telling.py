@@ -1,0 +1,28 @@
+"""Errors as the command tells them: the library's words, and what to do about it on a command line."""
+
+from __future__ import annotations
+
+from dagstack_plugins.errors import KindUnknown, PluginRegistryError
+
+
+def told(error: BaseException) -> str:
+    """What an error says, its notes included; errors that aren't the library's or the system's with their type."""
+    message = with_hint(error)
+    if not isinstance(error, PluginRegistryError | OSError):
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return "\n".join([message, *getattr(error, "__notes__", ())])
+
+
+def with_hint(error: BaseException) -> str:
+    """What an error says, and how a command line helps; its notes are left out, where each error is told by itself."""
+    return str(error) + _hint(error)
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, KindUnknown):
+        # A kind that is known, but has no plugin, comes up in a call.
+        option = (
+            "--plugins PATH says where plugins are" if error.hook else "--hookspecs PATH says where kinds are declared"
+        )
+        return f"\non the command line, {option}"
+    return ""

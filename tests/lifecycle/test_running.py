@@ -1,0 +1,317 @@
+"""registry.running(), in both forms, and a machine that does to a registry whatever a host may do."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from dagstack_plugins import (
+    DependencyCycle,
+    DispatchMismatch,
+    PluginContext,
+    PluginState,
+    PluginUnavailable,
+    TeardownErrors,
+)
+
+READY, REGISTERED, STOPPED, UNAVAILABLE = (
+    PluginState.READY,
+    PluginState.REGISTERED,
+    PluginState.STOPPED,
+    PluginState.UNAVAILABLE,
+)
+
+
+async def whereabouts(self: Any) -> Any:
+    return asyncio.get_running_loop(), threading.current_thread()
+
+
+async def test_async_with_makes_the_running_loop_the_plugins_home(host: Any) -> None:
+    host.track("a", run=whereabouts)
+    async with host.registry.running() as registry:
+        assert registry is host.registry
+        assert await registry.kind("part").run() == [(asyncio.get_running_loop(), threading.current_thread())]
+    assert host.log == ["start a", "stop a"]
+    assert host.states() == {"a": STOPPED}
+
+
+def test_with_brings_a_loop_in_a_thread_of_its_own(host: Any) -> None:
+    host.track("a", run=whereabouts)
+    before = threading.active_count()
+    with host.registry.running() as registry:
+        assert registry is host.registry
+        ((loop, thread),) = registry.kind("part").sync.run()
+        assert thread is not threading.current_thread()
+        assert thread.daemon
+        assert loop.is_running()
+        assert asyncio.run(registry.kind("part").run()) == [(loop, thread)]
+    assert host.log == ["start a", "stop a"]
+    assert loop.is_closed()
+    assert threading.active_count() == before
+
+
+def test_both_forms_take_a_context_and_may_follow_each_other(host: Any) -> None:
+    host.add("a", run=lambda self, ctx: ctx.config["n"])
+
+    async def run() -> None:
+        async with host.registry.running(PluginContext(config={"part": {"a": {"n": 2}}})):
+            assert host.run() == [2]
+
+    with host.registry.running(PluginContext(config={"part": {"a": {"n": 1}}})):
+        assert host.run() == [1]
+    asyncio.run(run())
+    with host.registry.running():
+        assert host.run() == [2]
+
+
+async def test_with_inside_a_running_loop_is_an_error_that_says_so(host: Any) -> None:
+    host.track("a")
+    with pytest.raises(DispatchMismatch, match="async with"), host.registry.running():
+        pass
+    assert host.log == []
+    assert host.states() == {"a": REGISTERED}
+
+
+def test_an_error_in_the_block_passes_and_plugins_are_torn_down(host: Any) -> None:
+    host.track("a")
+    with pytest.raises(ZeroDivisionError), host.registry.running():
+        raise ZeroDivisionError
+
+    async def run() -> None:
+        async with host.registry.running():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(run())
+    assert host.log == ["start a", "stop a"] * 2
+
+
+def test_failures_of_teardown_are_told_at_the_end_of_the_block(host: Any) -> None:
+    def teardown(self: Any) -> None:
+        raise RuntimeError("stuck")
+
+    host.add("a", teardown=teardown)
+    host.track("b")
+    before = threading.active_count()
+    with pytest.raises(TeardownErrors, match="stuck"), host.registry.running():
+        assert host.run() == ["a", "b"]
+    assert host.log == ["start b", "stop b"]
+    assert threading.active_count() == before
+
+
+def enter(host: Any) -> None:
+    with host.registry.running():
+        raise AssertionError("must not be reached")
+
+
+def enter_async(host: Any) -> None:
+    async def run() -> None:
+        async with host.registry.running():
+            raise AssertionError("must not be reached")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("form", [enter, enter_async])
+def test_what_can_not_start_leaves_nothing_behind(host: Any, form: Any) -> None:
+    host.track("a", depends_on=["b"])
+    host.track("b", depends_on=["a"])
+    host.track("c")
+    before = threading.active_count()
+    with pytest.raises(DependencyCycle):
+        form(host)
+    assert set(host.states().values()) == {REGISTERED}
+    assert threading.active_count() == before
+
+
+async def test_a_host_cancelled_while_plugins_start_tears_down_what_started(host: Any) -> None:
+    started = asyncio.Event()
+
+    async def setup(self: Any) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    host.track("a")
+    host.add("b", depends_on=["a"], setup=setup)
+
+    async def run() -> None:
+        async with host.registry.running():
+            raise AssertionError("must not be reached")
+
+    task = asyncio.create_task(run())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert host.log == ["start a", "stop a"]
+
+
+def test_a_plugin_that_interrupts_or_exits_on_the_background_loop_does_not_end_it(host: Any) -> None:
+    raised: list[BaseException] = []
+
+    async def run(self: Any) -> str:
+        if raised:
+            raise raised.pop()
+        return "alive"
+
+    host.add("a", run=run)
+    host.add("b", setup=run)
+    raised.append(KeyboardInterrupt())
+    with host.registry.running() as registry:
+        assert host.states() == {"a": READY, "b": UNAVAILABLE}
+        for error in (SystemExit(1), KeyboardInterrupt()):
+            raised.append(error)
+            with pytest.raises(Exception, match=type(error).__name__):
+                registry.get_plugin("part", "a").sync.run()
+            assert registry.get_plugin("part", "a").sync.run() == "alive"
+
+
+def test_tasks_that_plugins_leave_behind_end_with_the_background_loop(host: Any) -> None:
+    async def setup(self: Any) -> None:
+        async def forever() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                host.log.append("ended")
+
+        self.task = asyncio.create_task(forever())
+
+    host.add("a", setup=setup)
+    with host.registry.running():
+        pass
+    assert host.log == ["ended"]
+    gc.collect()
+
+
+def test_a_call_before_and_after_the_block_says_why_it_can_not_be_made(host: Any) -> None:
+    host.add("a", run=whereabouts)
+    proxy = host.registry.get_plugin("part", "a")
+    with pytest.raises(PluginUnavailable, match="setup_all"):
+        proxy.sync.run()
+    with host.registry.running():
+        proxy.sync.run()
+    with pytest.raises(PluginUnavailable, match="stopped"):
+        proxy.sync.run()
+
+
+# Whatever a host may do
+
+NAMES = ("a", "b", "c", "d")
+
+
+class HostMachine(RuleBasedStateMachine):
+    """Registers, removes, starts, stops and chooses at random; a plain model says who must answer.
+
+    The model knows of each plugin its priority, what it needs, whether its setup works, and its state.
+    """
+
+    def __init__(self, new_host: Any) -> None:
+        super().__init__()
+        self.host = new_host()
+        self.registry = self.host.registry
+        self.loop = asyncio.Runner()
+        self.model: dict[str, dict[str, Any]] = {}
+        self.running: list[str] = []
+
+    def teardown(self) -> None:
+        self.loop.run(self.registry.teardown_all())
+        self.loop.close()
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        priority=st.integers(0, 2),
+        needs=st.sets(st.sampled_from(NAMES), max_size=2),
+        works=st.booleans(),
+        is_async=st.booleans(),
+    )
+    def register(self, name: str, priority: int, needs: set[str], works: bool, is_async: bool) -> None:
+        if name in self.model:
+            return
+        needs = {needed for needed in needs if needed < name}  # no circles: those are told of elsewhere
+        known = self.model[name] = {"priority": priority, "needs": needs, "works": works, "state": REGISTERED}
+
+        def setup(plugin: Any) -> None:
+            if not known["works"]:
+                raise RuntimeError("no licence")
+            self.running.append(name)
+
+        async def setup_async(plugin: Any) -> None:
+            setup(plugin)
+
+        self.host.add(
+            name,
+            setup=setup_async if is_async else setup,
+            teardown=lambda plugin: self.running.remove(name),
+            priority=priority,
+            depends_on=sorted(needs),
+        )
+
+    @rule(name=st.sampled_from(NAMES))
+    def unregister(self, name: str) -> None:
+        if name in self.model:
+            self.loop.run(self.registry.unregister("part", name))
+            del self.model[name]
+
+    @rule(name=st.sampled_from(NAMES))
+    def mend(self, name: str) -> None:
+        if name in self.model:
+            self.model[name]["works"] = True
+
+    @rule()
+    def setup_all(self) -> None:
+        self.loop.run(self.registry.setup_all())
+        for name in sorted(self.model):  # what a plugin needs comes before it in the alphabet
+            known = self.model[name]
+            if known["state"] is not READY:
+                met = all(needed in self.model and self.model[needed]["state"] is READY for needed in known["needs"])
+                known["state"] = READY if known["works"] and met else UNAVAILABLE
+
+    @rule()
+    def teardown_all(self) -> None:
+        self.loop.run(self.registry.teardown_all())
+        for known in self.model.values():
+            if known["state"] is READY:
+                known["state"] = STOPPED
+
+    @rule()
+    def move_to_another_loop(self) -> None:
+        self.loop.close()
+        self.loop = asyncio.Runner()
+
+    @precondition(lambda self: self.model)
+    @rule(data=st.data())
+    def set_active(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model)))
+        self.registry.set_active("part", name)
+        if self.model[name]["state"] is READY:
+            assert self.registry.get_plugin("part").run() == name
+        else:
+            with pytest.raises(PluginUnavailable):
+                self.registry.get_plugin("part").run()
+        self.registry.set_active("part", None)
+
+    @invariant()
+    def states_are_as_the_model_says(self) -> None:
+        assert self.host.states() == {name: known["state"] for name, known in self.model.items()}
+
+    @invariant()
+    def exactly_the_ready_ones_answer_in_order(self) -> None:
+        ready = [name for name, known in self.model.items() if known["state"] is READY]
+        assert self.host.run() == sorted(ready, key=lambda name: (-self.model[name]["priority"], name))
+
+    @invariant()
+    def each_that_was_set_up_is_torn_down_once(self) -> None:
+        assert sorted(self.running) == sorted(name for name, known in self.model.items() if known["state"] is READY)
+
+
+def test_whatever_a_host_does_the_model_says_who_answers(new_host: Any) -> None:
+    run_state_machine_as_test(
+        lambda: HostMachine(new_host), settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
+    )
