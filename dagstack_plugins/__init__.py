@@ -102,7 +102,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    # Each name costs its import when it is first touched (PEP 562), so that importing the package costs next to nothing.
+    # A name costs its import when it is first touched (PEP 562): importing the package alone costs next to nothing.
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import attrs
+import jsonschema_rs
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.kinds.binding import Binding
@@ -66,6 +67,19 @@ class PluginStatus:
     setup_seconds: float | None
 
 
+@attrs.frozen
+class OwnInput:
+    """What a plugin itself says its inputs must be, beyond the kind's schema.
+
+    Attributes:
+        validator: of the plugin's schema.
+        fill: fills its defaults in; ``None`` if it has none.
+    """
+
+    validator: jsonschema_rs.Draft202012Validator
+    fill: Callable[[Any], Any] | None
+
+
 @attrs.define(eq=False)
 class Plugin:
     """One plugin: manifest, instance, context, state.
@@ -78,6 +92,8 @@ class Plugin:
         runtime: where its code runs, once chosen.
         instance: the object whose methods are called.
         bindings: how each hook that it has is called.
+        schema_hooks: for hooks whose inputs the plugin describes itself, the hook that does.
+        own_inputs: what those said, once it was set up.
         matches: how its own ``matches`` is called, if it has one.
         config_schema: what its configuration must be.
         context: what it was given in ``setup``.
@@ -92,6 +108,8 @@ class Plugin:
     runtime: str | None = None
     instance: Any = None
     bindings: Mapping[str, Binding] = attrs.field(factory=dict)
+    schema_hooks: Mapping[str, str] = attrs.field(factory=dict)
+    own_inputs: Mapping[str, OwnInput] = attrs.field(factory=dict)
     matches: Binding | None = None
     config_schema: Mapping[str, Any] | None = None
     context: PluginContext | None = None

@@ -102,8 +102,7 @@ class PluginRegistry:
             raise TypeError(f"add_hookspecs takes the path of a hookspec or of a folder of kinds, found {path!r}")
         kinds = _read_all(hookspec_files(Path(path).expanduser()))
         with self._lock:
-            for kind in kinds:
-                self._catalogue.add(kind)
+            self._catalogue.add_all(kinds)
             self._roster.admit_waiting({kind.name for kind in kinds})
         return [kind.name for kind in kinds]
 

@@ -113,7 +113,7 @@ def sentence(error: ValidationError) -> str:
         case "format":
             return f"{shown(error.instance)} is not a valid {known['format']}"
         case _:
-            return error.message
+            return error.message if len(error.message) <= 200 else f"{error.message[:199]}…"
 
 
 def expected(error: ValidationError, names: Mapping[str, str] = _NAMES) -> str | None:

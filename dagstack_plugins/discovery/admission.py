@@ -93,6 +93,7 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
     if schema is None:
         schema = getattr(instance, "config_schema", None)
         _check_config_schema(manifest, schema, f"{type(instance).__name__}.config_schema of {source.location}")
+    bindings = bind_hooks(instance, compiled, manifest, source.location)
     return Plugin(
         location=source.location,
         manifest=manifest,
@@ -100,7 +101,12 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         name=manifest.name,
         runtime=runtime,
         instance=instance,
-        bindings=bind_hooks(instance, compiled, manifest, source.location),
+        bindings=bindings,
+        schema_hooks={
+            hook.name: hook.input_schema_hook
+            for hook in compiled.kind.hooks.values()
+            if hook.name in bindings and hook.input_schema_hook in bindings
+        },
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         unload=source.forget,

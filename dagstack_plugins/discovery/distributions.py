@@ -42,10 +42,9 @@ def _distribution(entry: EntryPoint) -> str:
 
 
 def _parts(entry: EntryPoint) -> tuple[str, str]:
-    try:
-        return entry.module, entry.attr
-    except AttributeError:  # a value that is no object reference
-        return entry.value, ""
+    # Not its ``module`` and ``attr``: what they raise for a value of another form differs between Python's versions.
+    parts = entry.pattern.match(entry.value)
+    return (parts["module"], parts["attr"] or "") if parts else (entry.value, "")
 
 
 def _manifest(entry: EntryPoint, distribution: str, module: str) -> Path:

@@ -31,19 +31,20 @@ class Catalogue:
         self._slots: dict[str, Slot] = {}
         self._lock = threading.RLock()
 
-    def add(self, kind: Kind) -> bool:
-        """Make a kind known; whether it is new.
+    def add_all(self, kinds: Sequence[Kind]) -> None:
+        """Make kinds known, all of them or none.
 
         Raises:
-            HookspecInvalid: if it is known with other content.
+            HookspecInvalid: if one is known with other content.
         """
         with self._lock:
-            known = self._slots.get(kind.name)
-            if known is None:
-                self._slots[kind.name] = Slot(CompiledKind(kind, self._validate), self._home, self._looked_in)
-                return True
-            self._check_same(known.compiled.kind, kind)
-            return False
+            known = {name: slot.compiled.kind for name, slot in self._slots.items()}
+            for kind in kinds:
+                self._check_same(known.setdefault(kind.name, kind), kind)
+            for kind in kinds:
+                if kind.name not in self._slots:
+                    compiled = CompiledKind(kind, self._validate)
+                    self._slots[kind.name] = Slot(compiled, self._home, self._looked_in)
 
     @staticmethod
     def _check_same(known: Kind, kind: Kind) -> None:
@@ -61,7 +62,7 @@ class Catalogue:
         """The slot of a kind, if it is known or built in."""
         slot = self._slots.get(name)
         if slot is None and (file := builtin_hookspec(name)) is not None:
-            self.add(read_hookspec(file))
+            self.add_all([read_hookspec(file)])
             slot = self._slots[name]
         return slot
 

@@ -15,8 +15,10 @@ from dagstack_plugins.errors import PluginError
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.model import Dispatch
-from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.kinds.payload import plain
+from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
 from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.schemafaults import faults_of
 
 
 @attrs.frozen(eq=False)
@@ -48,11 +50,30 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
         home: the loop that coroutine functions run on.
     """
     invoke = binding.invoker(plugin.context, typed=codec.typed, call=Call(codec.kind.name, codec.hook.name))
+    if codec.typed and (own := plugin.own_inputs.get(codec.hook.name)) is not None:
+        invoke = _checked_by_plugin(invoke, own, plugin, codec)
     finish = _finisher(plugin, codec)
     fail = failer(plugin, codec.hook.name)
     if not binding.is_async:
         return Implementation(plugin, codec, None, *_of_function(invoke, finish, fail))
     return Implementation(plugin, codec, home, *_of_coroutine_function(invoke, finish, fail, home))
+
+
+def _checked_by_plugin(
+    invoke: Callable[[Any], Any], own: OwnInput, plugin: Plugin, codec: HookCodec
+) -> Callable[[Any], Any]:
+    """What a plugin says of its own inputs is checked after it was chosen, and before it is called."""
+
+    def checked(payload: Any) -> Any:
+        given = plain(payload)
+        data = given if own.fill is None else own.fill(given)
+        if not own.validator.is_valid(data):
+            codec.refuse_own_input(faults_of(own.validator.iter_errors(data)), str(plugin.name))
+        if data is given:
+            return invoke(payload)
+        return invoke(data if isinstance(payload, dict) else type(payload).from_dict(data))
+
+    return checked
 
 
 _Both = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]

@@ -29,7 +29,7 @@ class Proxy:
 
     Attributes:
         aio: the same, each hook to be awaited whatever its colour.
-        sync: the same, each hook blocking whatever its colour.
+        sync: the same, each hook blocking whatever its colour; an error on the plugins' own loop.
     """
 
     aio: Proxy

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
+import attrs
 import jsonschema_rs
 
 from dagstack_plugins.errors import Fault, PayloadInvalid
@@ -14,7 +15,8 @@ from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.kinds.payload import Payload
 from dagstack_plugins.kinds.payloads import Convert, PayloadTypes, Shape
 from dagstack_plugins.kinds.schemas import Schema
-from dagstack_plugins.schemafaults import dotted, faults_of, nearest, shown
+from dagstack_plugins.kinds.shortcut import Shortcut, shortcut
+from dagstack_plugins.schemafaults import dotted, faults_of, shown
 
 _ANY_OBJECT: Final = Schema({"type": "object"}, "any object")
 
@@ -41,7 +43,14 @@ class HookCodec:
         input: what inputs are made into.
         properties: the declared input properties, in the order that positional arguments bind in.
         typed: whether plugins get payload objects; with ``Validate.OFF`` they get what the caller gave.
+        load: positional arguments and keywords, which it may consume, to the payload of a call; ``PayloadInvalid`` if
+            they don't bind, or what they make isn't what the hook takes.
+        result: what a plugin returned, and the plugin's name, to what the caller gets; ``PayloadInvalid`` if it isn't
+            what the hook's output schema says.
     """
+
+    load: Callable[[tuple[Any, ...], dict[str, Any]], Any]
+    result: Callable[[Any, str], Any]
 
     def __init__(self, kind: Kind, hook: Hook, types: PayloadTypes, validate: Validate) -> None:
         self.kind = kind
@@ -57,18 +66,25 @@ class HookCodec:
         self._check_output: jsonschema_rs.Draft202012Validator | None = None
         if hook.output_schema is not None and validate is Validate.ALL:
             self._check_output = kind.schemas.validator(hook.output_schema)
-        self._handed_back = validate is Validate.OFF or hook.output_schema is None
+        handed_back = validate is Validate.OFF or hook.output_schema is None
+        self.load = _loader(self, self._shortcut(hook.input_schema, self.input, self._check_input))
+        self.result = (
+            _hand_back
+            if handed_back
+            else _finisher(self, self._shortcut(hook.output_schema, output, self._check_output))
+        )
 
-    def load(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The payload of a call.
+    def _shortcut(
+        self, schema: Schema | None, shape: Shape, check: jsonschema_rs.Draft202012Validator | None
+    ) -> Shortcut | None:
+        if schema is None or not self.typed:
+            return None
+        if check is None:  # what is not checked is not filled either
+            return shortcut(schema.body, attrs.evolve(shape, defaults=shape.defaults and {}), None)
+        return shortcut(schema.body, shape, check.is_valid)
 
-        Args:
-            args: positional arguments: the properties in order, or the whole payload alone.
-            kwargs: keyword arguments; consumed.
-
-        Raises:
-            PayloadInvalid: if they don't bind, or what they make isn't what the hook takes.
-        """
+    def load_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What ``load`` does, the long way."""
         data = self._bind(args, kwargs) if args or self._keywords else kwargs
         return self.accept(data) if self.typed else data
 
@@ -93,14 +109,8 @@ class HookCodec:
         except Exception as error:  # a mapping or an object runs code of its own
             self._refuse("input", [Fault("$", f"cannot be checked: {error}")], plugin)
 
-    def result(self, value: Any, plugin: str) -> Any:
-        """What the caller gets for what a plugin returned.
-
-        Raises:
-            PayloadInvalid: if it isn't what the hook's output schema says.
-        """
-        if self._handed_back:
-            return value
+    def result_of_any(self, value: Any, plugin: str) -> Any:
+        """What ``result`` does, the long way."""
         try:
             data = to_json(value)
             if self._check_output is not None:
@@ -145,19 +155,24 @@ class HookCodec:
             return f"takes at most {len(self.properties)} positional arguments, {len(args)} were given"
         return f"found {', '.join(map(shown, args))}; this hook takes one mapping, or keywords"
 
+    def refuse_own_input(self, faults: list[Fault], plugin: str) -> NoReturn:
+        """Raise for an input that keeps the kind's schema, but not the one that the plugin tells of itself."""
+        self._raise("input", f"the input is not what plugin {plugin!r} takes", faults, plugin, "")
+
     def _refuse(self, side: str, faults: list[Fault], plugin: str | None = None) -> NoReturn:
-        where = f"{self.kind.name}.{self.hook.name}"
-        faults = faults or [Fault("$", "does not fit the schema")]
-        if side == "input":
-            headline = f"{where}: the input is not valid"
-            if plugin is not None:
-                headline = f"{where}: what plugin {plugin!r} passed on is not valid as the next input"
-            advice = f"\nit takes: {self._signature()}"
-        else:
-            headline = f"{where}: what plugin {plugin!r} returned is not valid"
+        if side == "output":
             advice = "\nmend the plugin, or the output_schema that its kind declares"
+            self._raise(side, f"what plugin {plugin!r} returned is not valid", faults, plugin, advice)
+        headline = "the input is not valid"
+        if plugin is not None:
+            headline = f"what plugin {plugin!r} passed on is not valid as the next input"
+        self._raise(side, headline, faults, plugin, f"\nit takes: {self._signature()}")
+
+    def _raise(self, side: str, headline: str, faults: list[Fault], plugin: str | None, advice: str) -> NoReturn:
+        faults = faults or [Fault("$", "does not fit the schema")]
+        told = "".join(f"\n  - {fault}" for fault in faults)
         raise PayloadInvalid(
-            headline + "".join(f"\n  - {fault}" for fault in faults) + advice,
+            f"{self.kind.name}.{self.hook.name}: {headline}{told}{advice}",
             side=side,
             path=faults[0].path,
             faults=faults,
@@ -172,9 +187,37 @@ class HookCodec:
         optional = self.input.type._optional  # noqa: SLF001 - the class is made in this room
         return ", ".join(f"[{name}]" if name in optional else name for name in self.properties)
 
-    def suggest(self, name: str) -> str:
-        """A hint for a name that is near to one of the hook's properties."""
-        return nearest(name, self.properties)
+
+def _loader(codec: HookCodec, short: Shortcut | None) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+    if short is None:
+        return codec.load_any
+    load_any, cls, from_dict, from_payload = codec.load_any, codec.input.type, short.from_dict, short.from_payload
+
+    def load(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        payload = None
+        if not args:
+            payload = from_dict(kwargs)
+        elif not kwargs and len(args) == 1 and type(args[0]) is cls:
+            payload = from_payload(args[0])
+        return load_any(args, kwargs) if payload is None else payload
+
+    return load
+
+
+def _finisher(codec: HookCodec, short: Shortcut | None) -> Callable[[Any, str], Any]:
+    if short is None:
+        return codec.result_of_any
+    result_of_any, from_dict = codec.result_of_any, short.from_dict
+
+    def result(value: Any, plugin: str) -> Any:
+        payload = from_dict(value) if type(value) is dict else None
+        return result_of_any(value, plugin) if payload is None else payload
+
+    return result
+
+
+def _hand_back(value: Any, plugin: str) -> Any:  # noqa: ARG001 - it takes what all the others take
+    return value
 
 
 def _declared(shape: Shape) -> Mapping[str, str]:

@@ -139,6 +139,7 @@ class _Reader:
             self._check_hook(entry, ("hooks", index)) for index, entry in enumerate(entries) if isinstance(entry, dict)
         ]
         self._check_unique([entry.get("name") if isinstance(entry, dict) else None for entry in entries])
+        self._check_schema_hooks([entry for entry in entries if isinstance(entry, dict)])
         if self.faults:
             return None
         hooks = {entry["name"]: _hook(entry, own) for entry, own in zip(entries, schemas, strict=True)}
@@ -200,6 +201,13 @@ class _Reader:
         for index, name in enumerate(names):
             if isinstance(name, str) and name in names[:index]:
                 self._fault(("hooks", index, "name"), f"a second hook is named {name!r}; names are unique")
+
+    def _check_schema_hooks(self, entries: list[dict[str, Any]]) -> None:
+        names = {entry.get("name") for entry in entries}
+        for index, entry in enumerate(entries):
+            source = entry.get("input_schema_hook")
+            if isinstance(source, str) and (source not in names or source == entry.get("name")):
+                self._fault(("hooks", index, "input_schema_hook"), f"{source!r} is no other hook of this kind")
 
     def _check_hook(self, entry: dict[str, Any], path: _Path) -> _Schemas:
         dispatch = entry.get("dispatch")
@@ -270,6 +278,7 @@ def _hook(entry: dict[str, Any], schemas: _Schemas) -> Hook:
         required=entry.get("required", not dispatch.is_broadcast),
         named=entry.get("selection") == "named",
         best_effort=entry.get("error_policy") == "best_effort",
+        input_schema_hook=entry.get("input_schema_hook"),
         match=entry.get("match", DEFAULT_MATCH) if dispatch is Dispatch.CAPABILITY else {},
         mcp_exposed=entry.get("mcp_exposed", True),
         mcp_tool_name_template=entry.get("mcp_tool_name_template", "{kind}.{plugin}.{hook}"),

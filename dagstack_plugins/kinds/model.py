@@ -41,6 +41,7 @@ class Hook:
         required: whether each plugin of the kind must have it.
         named: for singleton: the caller names the plugin (``selection: named``).
         best_effort: for broadcast_collect: failures are collected, not raised.
+        input_schema_hook: the hook with which a plugin may tell a schema of its own for inputs.
         match: for capability: payload property to the manifest field that lists a plugin's values.
         mcp_exposed: whether plugins in other processes offer it.
         mcp_tool_name_template: the name of its MCP tool, of ``{kind}``, ``{plugin}`` and ``{hook}``.
@@ -55,6 +56,7 @@ class Hook:
     required: bool = True
     named: bool = False
     best_effort: bool = False
+    input_schema_hook: str | None = None
     match: Mapping[str, str] = attrs.field(factory=dict)
     mcp_exposed: bool = True
     mcp_tool_name_template: str = "{kind}.{plugin}.{hook}"

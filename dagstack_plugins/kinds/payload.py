@@ -39,6 +39,9 @@ class Payload:
     _nullable: ClassVar[frozenset[str]] = frozenset()
     """Optional properties that may be null as well."""
 
+    _converts: ClassVar[Mapping[str, Any]] = {}
+    """What makes plain JSON of a property into the kind's types, where that is something else."""
+
     _extra: Mapping[str, Any]
     _nulls: frozenset[str]
 

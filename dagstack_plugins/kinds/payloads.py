@@ -43,11 +43,13 @@ class Shape:
         type: the class of its objects, if it describes objects with properties.
         convert: plain JSON to the kind's types; ``None`` where they are the same.
         fill: plain JSON to the same with defaults filled in, copied where it changes; ``None`` where there are none.
+        defaults: what ``fill`` fills in, where that is a few scalars of the object itself and nothing below it.
     """
 
     type: type[Payload] | None = None
     convert: Convert | None = None
     fill: Convert | None = None
+    defaults: Mapping[str, Any] | None = None
 
 
 class PayloadTypes:
@@ -180,7 +182,7 @@ class _Builder:
             wanted = pascal(title) if isinstance(title, str) else hint
             if wanted in self.classes and self._bodies[wanted] == schema.body and not _refers(schema.body):
                 cls = self.classes[wanted]
-                return self._object_shape(cls, self._filler(_Object(parts), hint))
+                return self._object_shape(cls, _Object(parts), hint)
             return self._object(parts, self._unique(wanted, hint, schema.body))
         return self._other(parts, hint)
 
@@ -235,7 +237,6 @@ class _Builder:
 
     def _object(self, parts: list[Schema], name: str) -> Shape:
         declared = _Object(parts)
-        fill = self._filler(declared, name)
         shapes = {
             prop: self._property(schemas, name + pascal(prop)).convert for prop, schemas in declared.properties.items()
         }
@@ -248,16 +249,15 @@ class _Builder:
         others = self._shape(declared.others, name + "Value").convert if declared.others is not None else None
         cls = _make_class(name, declared, shapes, nullable, scalar, others)
         self.classes[name] = cls
-        return self._object_shape(cls, fill)
+        return self._object_shape(cls, declared, name)
 
-    @staticmethod
-    def _object_shape(cls: type[Payload], fill: Convert | None) -> Shape:
+    def _object_shape(self, cls: type[Payload], declared: _Object, name: str) -> Shape:
         from_dict = cls.from_dict
 
         def convert(value: Any) -> Any:
             return from_dict(value) if type(value) is dict else value
 
-        return Shape(cls, convert, fill)
+        return Shape(cls, convert, *self._filler(declared, name))
 
     def _admits_null(self, schema: Schema, seen: frozenset[int] = frozenset()) -> bool:
         if not isinstance(schema.body, dict) or id(schema.body) in seen:
@@ -279,7 +279,7 @@ class _Builder:
     def _property(self, schemas: list[Schema], hint: str) -> Shape:
         return next((shape for shape in (self._shape(schema, hint) for schema in schemas) if shape.convert), Shape())
 
-    def _filler(self, declared: _Object, name: str) -> Convert | None:
+    def _filler(self, declared: _Object, name: str) -> tuple[Convert | None, Mapping[str, Any] | None]:
         defaults: dict[str, Any] = {}
         nested: dict[str, Convert] = {}
         for prop, schemas in declared.properties.items():
@@ -290,7 +290,9 @@ class _Builder:
                     nested[prop] = fill
         others = self._shape(declared.others, name + "Value").fill if declared.others is not None else None
         known = frozenset(declared.properties)
-        return _fill_object(defaults, nested, others, known) if defaults or nested or others else None
+        simple = not nested and others is None and not any(isinstance(one, dict | list) for one in defaults.values())
+        fill = _fill_object(defaults, nested, others, known) if defaults or nested or others else None
+        return fill, defaults if simple else None
 
 
 def _is_scalar(schema: Schema) -> bool:
@@ -416,6 +418,7 @@ def _make_class(
         "_attributes": attributes,
         "_optional": optional,
         "_filled": optional & declared.filled,
+        "_converts": converts,
         "_nullable": nullable & optional,
         "from_dict": classmethod(scope["from_dict"]),
         "to_dict": scope["to_dict"],

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
+from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import ABSENT, NO_EXTRA, NO_NULLS, Payload
+from dagstack_plugins.kinds.payloads import Shape
 
 FromDict = Callable[[dict[str, Any]], Any]
 FromPayload = Callable[[Any], Any]
@@ -20,11 +21,13 @@ FromPayload = Callable[[Any], Any]
 _ANNOTATIONS: Final = frozenset(
     {"title", "description", "$comment", "$schema", "default", "examples", "deprecated", "readOnly", "writeOnly"}
 )
+_SAFE: Final = 2**53
+"""Integers below are exact as JSON numbers everywhere (RFC 8259, section 6); the long way knows about larger ones."""
 _OBJECT: Final = _ANNOTATIONS | {"type", "properties", "required", "additionalProperties"}
 _PLAIN: Final[Mapping[str, str]] = {
     "string": "type({v}) is str and ({v}.isascii() or is_text({v}))",
-    "integer": "type({v}) is int",
-    "number": "(type({v}) is int or (type({v}) is float and {v} - {v} == 0.0))",
+    "integer": "type({v}) is int and -SAFE < {v} < SAFE",
+    "number": "((type({v}) is int and -SAFE < {v} < SAFE) or (type({v}) is float and {v} - {v} == 0.0))",
     "boolean": "({v} is True or {v} is False)",
     "null": "{v} is None",
 }
@@ -71,22 +74,18 @@ class Shortcut:
     whole: bool
 
 
-def shortcut(
-    schema: Any,
-    cls: type[Payload],
-    converts: Mapping[str, Callable[[Any], Any] | None],
-    defaults: Mapping[str, Any],
-    is_valid: Callable[[Any], bool] | None,
-) -> Shortcut | None:
+def shortcut(schema: Any, shape: Shape, is_valid: Callable[[Any], bool] | None) -> Shortcut | None:
     """The shortcut for one object schema; ``None`` where there is none.
 
     Args:
         schema: the schema; it must say all itself, without ``$ref`` or ``allOf``.
-        cls: the class of its payloads.
-        converts: for each property, what makes its values into the kind's types.
-        defaults: the defaults, plain scalars all of them.
+        shape: what is made of its values.
         is_valid: the schema's validator; ``None`` if nothing is checked against it.
     """
+    cls, defaults = shape.type, shape.defaults
+    if cls is None or defaults is None or not isinstance(schema, dict):
+        return None
+    converts = cls._converts
     properties = schema.get("properties", {})
     if not schema.keys() <= _OBJECT or schema.get("type", "object") != "object":
         return None
@@ -100,6 +99,7 @@ def shortcut(
         "ABSENT": ABSENT,
         "NO_EXTRA": NO_EXTRA,
         "NO_NULLS": NO_NULLS,
+        "SAFE": _SAFE,
         "cls": cls,
         "defaults": dict(defaults),
         "is_plain": _is_plain,
@@ -108,7 +108,9 @@ def shortcut(
         "new": object.__new__,
         **{f"convert_{place}": converts.get(name) for place, name in enumerate(cls._attributes)},
     }
-    source = _from_dict(cls, tests, converts, defaults, whole=whole) + _from_payload(cls, tests, converts, defaults, whole=whole)
+    source = _from_dict(cls, tests, converts, defaults, whole=whole) + _from_payload(
+        cls, tests, converts, defaults, whole=whole
+    )
     exec(compile(source, f"<shortcut of {cls.__name__}>", "exec"), scope)  # of checked identifiers, numbers and repr()s
     return Shortcut(scope["from_dict"], scope["from_payload"], whole)
 
@@ -124,15 +126,17 @@ def _is_text(value: str) -> bool:
 def _is_plain(value: Any) -> bool:
     try:
         return to_json(value) is value
-    except NotJson:
+    except Exception:  # a mapping or an object runs code of its own; the long way tells of it
         return False
 
 
 def _test(body: Any) -> _Test:
-    kinds = body.get("type") if isinstance(body, dict) else None
+    kinds: Any = body.get("type") if isinstance(body, dict) else None
     if isinstance(kinds, list) and kinds and all(kind in _PLAIN for kind in kinds):
-        return _Test("(" + " or ".join(f"({_PLAIN[kind]})" for kind in kinds) + ")", body.keys() <= _ANNOTATIONS | {"type"})
-    if kinds not in _PLAIN:
+        return _Test(
+            "(" + " or ".join(f"({_PLAIN[kind]})" for kind in kinds) + ")", body.keys() <= _ANNOTATIONS | {"type"}
+        )
+    if not isinstance(kinds, str) or kinds not in _PLAIN:
         return _Test("is_plain({v})", whole=False)
     conditions = [_PLAIN[kinds]]
     rest = body.keys() - _ANNOTATIONS - {"type"}
@@ -193,7 +197,11 @@ def _from_payload(
         v = f"v{place}"
         lines.append(f"    {v} = payload.{attribute}")
         if name in cls._optional:
-            lines += [f"    if {v} is None:", f"        {v} = {_default(name, defaults)}", f"    elif not ({tests[name].condition.format(v=v)}):"]
+            lines += [
+                f"    if {v} is None:",
+                f"        {v} = {_default(name, defaults)}",
+                f"    elif not ({tests[name].condition.format(v=v)}):",
+            ]
         else:
             lines.append(f"    if not ({tests[name].condition.format(v=v)}):")
         lines.append("        return None")

@@ -12,6 +12,7 @@ from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun
 from dagstack_plugins.lifecycle.order import Edges
+from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import takes_context
 
@@ -68,7 +69,9 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
     try:
         plugin.implementations.clear()
         plugin.context = make_context(plugin)
-        await _run(plugin, "setup", guard, plugin.manifest.startup_timeout_sec if plugin.manifest else 30)
+        timeout = plugin.manifest.startup_timeout_sec if plugin.manifest else 30
+        await _run(plugin, "setup", guard, timeout)
+        plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), timeout, told))
     except (Exception, Abandoned) as error:
         if plugin.context is not None:
             plugin.context.cancel()

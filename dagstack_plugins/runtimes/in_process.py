@@ -170,9 +170,13 @@ def _native_implementations(
 
 def _marked(plugin: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Names of what ``hookimpl`` marked, with its options."""
-    for name in dir(plugin):
-        # Looked up without running properties: those are the plugin's code.
-        options = getattr(inspect.getattr_static(plugin, name, None), _MARK, None)
+    owners = plugin.__mro__ if isinstance(plugin, type) else (plugin, *type(plugin).__mro__)
+    found: dict[str, Any] = {}
+    # Read from the dictionaries, so that no property runs: those are the plugin's code.
+    for owner in reversed(owners):
+        found |= getattr(owner, "__dict__", {})
+    for name, value in found.items():
+        options = getattr(value, _MARK, None)
         if isinstance(options, dict):
             yield name, options
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import jsonschema_rs
 import pluggy
 import pytest
-import yaml
 
 from dagstack_plugins import PluginContext, PluginRegistry
 
@@ -78,7 +78,7 @@ def started(tmp_path: Path) -> Iterator[Started]:
     ) -> PluginRegistry:
         (tmp_path / "bench").mkdir(exist_ok=True)
         kind = {"kind": "bench", "kind_api_version": "1.0.0", "hooks": [hook]}
-        (tmp_path / "bench" / "v1.yaml").write_text(yaml.safe_dump(kind))
+        (tmp_path / "bench" / "v1.yaml").write_text(json.dumps(kind))  # JSON is YAML
         registry = PluginRegistry(validate=validate)
         registry.add_hookspecs(tmp_path)
         for manifest in manifests:

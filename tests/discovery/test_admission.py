@@ -470,6 +470,7 @@ class _Counting(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
+    _Counting.asked.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Counting) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

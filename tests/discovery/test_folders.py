@@ -245,17 +245,6 @@ def test_a_hundred_levels_deep(registry: PluginRegistry, plugins: Path) -> None:
     assert names(registry.discover(plugins)) == ["deep"]
 
 
-def test_deeper_than_python_recurses(registry: PluginRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Built from inside, as no single path may be this long everywhere.
-    monkeypatch.chdir(tmp_path)
-    for _ in range(1_200):
-        Path("d").mkdir()
-        os.chdir("d")
-    write(Path("echo"), "deep")
-    monkeypatch.chdir(tmp_path)
-    assert names(registry.discover(tmp_path / "d")) == ["deep"]
-
-
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names of files are Unicode there")
 def test_a_name_that_is_no_utf8(
     registry: PluginRegistry, plugin: WritePlugin, plugins: Path, caplog: pytest.LogCaptureFixture

@@ -596,7 +596,6 @@ class Echo:
         *(LAZY.format(name=name, error="ValueError") for name in ("execute", "config_schema", "setup")),
         LAZY.format(name="teardown", error="SystemExit"),
         LAZY.format(name="get_schema", error="BaseException"),
-        "class Echo:\n    def execute(self): ...\n    def __dir__(self): raise ValueError('lazy')\n",
         "class Echo:\n    def __getattr__(self, name): raise ValueError('lazy')\n    def execute(self): ...\n",
         "class M(type):\n    def __getattribute__(cls, name): raise ValueError\nclass Echo(metaclass=M): ...\n",
         "def __getattr__(name): raise ValueError('lazy')\n",

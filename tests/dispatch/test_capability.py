@@ -227,6 +227,17 @@ async def test_matches_is_asked_last_of_those_only_and_in_order(host: Any) -> No
     assert asked == ["b", "c"]
 
 
+async def test_matches_is_asked_once_however_many_values_fit(host: Any) -> None:
+    asked: list[str] = []
+    lists = {"supports_mime_types": ["text/html", "text/*"], "supports_extensions": ["gz", "tar.gz"]}
+    host.add("a", index=says("a"), matches=noting(asked, "a", verdict=False), **lists)
+    async with host.registry.running():
+        for payload in ({"mime_type": "text/html"}, {"path": "a.tar.gz"}):
+            with pytest.raises(NoCapabilityMatch):
+                host.call("index", payload)
+    assert asked == ["a", "a"]
+
+
 async def test_a_refusal_of_all_leaves_it_to_the_fallback_who_is_not_asked(host: Any) -> None:
     host.add("a", index=says("a"), matches=lambda self, payload: False, supports_languages=["go"])
     host.add("rest", index=says("rest"), matches=lambda self, payload: False, fallback=True)
