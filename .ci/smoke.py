@@ -1,4 +1,4 @@
-"""What an installed wheel must do: built-in kinds found, a plugin answered, the other import path there, types shipped."""
+"""What an installed wheel must do: find built-in kinds, let a plugin answer, ship its types, under both paths."""
 
 from importlib.metadata import version
 from pathlib import Path

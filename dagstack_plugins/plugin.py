@@ -162,7 +162,7 @@ class Plugin:
     @property
     def why_not(self) -> str:
         """Why it takes no calls, in one line."""
-        if self.state is PluginState.REGISTERED:
+        if self.state is PluginState.REGISTERED and not self.reason:
             return "not started yet: await registry.setup_all(ctx) starts it"
         if self.state is PluginState.STOPPED and not self.reason:
             return "stopped: await registry.setup_all(ctx) starts it again"

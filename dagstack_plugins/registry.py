@@ -22,7 +22,13 @@ from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Sourc
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.dispatch.proxy import Proxy, active_proxy, kind_proxy, plugin_proxy
 from dagstack_plugins.dispatch.slot import Slot
-from dagstack_plugins.errors import HookspecInvalid, PluginLoadError, PluginRegistryError, RuntimeNotSupported
+from dagstack_plugins.errors import (
+    HookspecInvalid,
+    PluginLoadError,
+    PluginRegistryError,
+    RuntimeNotSupported,
+    TeardownErrors,
+)
 from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
@@ -158,9 +164,9 @@ class PluginRegistry:
         root = Path(path).expanduser().absolute()
         importlib.invalidate_caches()
         with self._lock:
+            found = plugin_folders(root, recursive=recursive, ignore=ignore)
             if str(root) not in self._looked_in:
                 self._looked_in.append(str(root))
-            found = plugin_folders(root, recursive=recursive, ignore=ignore)
             return self._roster.take(self._roster.candidates(root, found), strict=strict)
 
     def register(self, plugin: Any, manifest: ManifestLike) -> PluginManifest:
@@ -224,16 +230,15 @@ class PluginRegistry:
             PluginUnavailable: if there is none of that name.
             TeardownErrors: if it failed in its teardown; it is removed all the same.
         """
-        table = self.slot(kind).table()
-        plugin = table.named(name)
+        plugin = self._roster.named(kind, name)
         if plugin is None:
-            raise table.unknown_plugin(name)
+            raise self.slot(kind).table().unknown_plugin(name)
         try:
-            if plugin.usable:
-                await self._rounds.stop_one(plugin)
-        finally:
-            with self._lock:
-                self._roster.drop(plugin)
+            await self._rounds.stop_one(plugin)
+        except TeardownErrors:
+            self._roster.drop(plugin)
+            raise
+        self._roster.drop(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
         """The manifests of all registered plugins, by kind and order."""
@@ -300,7 +305,7 @@ class PluginRegistry:
             name: the plugin's name.
 
         Raises:
-            KindUnknown: if the kind has no hookspec, or no plugin.
+            KindUnknown: if the kind has no hookspec; without a name, also if it has no plugin.
             PluginUnavailable: if there is no plugin of that name.
         """
         slot = self.slot(kind)
@@ -350,7 +355,7 @@ class PluginRegistry:
             raise slot.table().unknown_plugin(name)
         slot.choose(set_active=name)
 
-    def metadata(self, **values: Any) -> AbstractContextManager[Mapping[str, Any]]:
+    def metadata(self, /, **values: Any) -> AbstractContextManager[Mapping[str, Any]]:
         """Bind metadata for the calls inside a ``with`` block; plugins read it as ``ctx.metadata``.
 
         Args:
@@ -369,6 +374,8 @@ class PluginRegistry:
 
 
 def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(runtimes, str):
+        raise TypeError(f"runtimes takes several: [{runtimes!r}], not {runtimes!r}")
     wanted = tuple(runtimes)
     if unknown := [runtime for runtime in wanted if runtime not in RUNTIMES]:
         raise RuntimeNotSupported(

@@ -236,8 +236,15 @@ class Roster:
             if slot is not None and plugin.refused and plugin.kind == kind and plugin not in slot.plugins:
                 slot.add(plugin)
 
+    def named(self, kind: str, name: str) -> Plugin | None:
+        """The plugin of a kind and name; of several, the one that was not refused."""
+        found = [plugin for plugin in self.plugins if (plugin.kind, plugin.name) == (kind, name)]
+        return next((plugin for plugin in found if not plugin.refused), found[0] if found else None)
+
     def drop(self, plugin: Plugin) -> None:
-        """Let a plugin go, and forget its code."""
+        """Let a plugin go, and forget its code; once, however many ask for it."""
+        if plugin not in self.plugins:
+            return
         self.plugins.remove(plugin)
         self._waiting = [one for one in self._waiting if one.plugin is not plugin]
         self._places.remove(plugin)

@@ -15,6 +15,7 @@ from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import BroadcastErrors
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import PluginState
+from dagstack_plugins.runtimes.in_process import raised
 
 _log: Final = logging.getLogger("dagstack_plugins")
 
@@ -55,7 +56,7 @@ class BroadcastCollectDispatcher(HookDispatcher):
         return driven(collect, everyone)
 
     def _failed(self, errors: list[tuple[str, Exception]]) -> BroadcastErrors:
-        told = "".join(f"\n  - {name}: {type(error).__name__}: {error}" for name, error in errors)
+        told = "".join(f"\n  - {name}: {raised(error)}" for name, error in errors)
         return BroadcastErrors(
             f"{self.kind}.{self.hook}: a plugin failed:{told}\n"
             "with error_policy: best_effort in the hookspec, the others' results are kept",
@@ -69,10 +70,8 @@ class BroadcastCollectDispatcher(HookDispatcher):
 def _mark(outcome: Outcome) -> None:
     plugin = outcome.asked.plugin
     if outcome.error is not None and plugin.usable:
-        hook = outcome.asked.codec.hook.name
-        plugin.become(
-            PluginState.DEGRADED, f"failed in {hook}: {type(outcome.error).__name__}: {outcome.error}", outcome.error
-        )
+        told = f"failed in {outcome.asked.codec.hook.name}: {raised(outcome.error)}"
+        plugin.become(PluginState.DEGRADED, told, outcome.error)
 
 
 class BroadcastNotifyDispatcher(HookDispatcher):
@@ -88,7 +87,7 @@ class BroadcastNotifyDispatcher(HookDispatcher):
             for outcome in (yield Batch(everyone, payload)):
                 if outcome.error is not None:
                     plugin, error = outcome.asked.plugin.name, outcome.error
-                    told = f"{type(error).__name__}: {error}"
+                    told = raised(error)
                     _log.error(
                         "plugin %s of kind %s failed in %s: %s", plugin, self.kind, self.hook, told, exc_info=error
                     )

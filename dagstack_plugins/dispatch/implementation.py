@@ -18,6 +18,7 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
 from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.runtimes.in_process import raised
 from dagstack_plugins.schemafaults import faults_of
 
 
@@ -153,11 +154,10 @@ def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:
                     error.add_note(note)
             raise error
         # SystemExit and its like would take the host along; a plugin's exit is a failure of this one call.
-        name = type(error).__name__
         raise PluginError(
-            f"plugin {plugin.name!r} of kind {plugin.kind!r} raised {name}({error}) in hook {hook!r}; "
+            f"plugin {plugin.name!r} of kind {plugin.kind!r} raised {raised(error)}, in hook {hook!r}; "
             "a plugin fails with an Exception, it does not end its host",
-            error_type=name,
+            error_type=type(error).__name__,
             kind=plugin.kind,
             plugin=plugin.name,
             hook=hook,

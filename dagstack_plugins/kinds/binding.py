@@ -84,9 +84,7 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     Raises:
         BindingFault: if no rule fits; it shows signature and properties.
     """
-    code = _code(method)
-    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
-        raise BindingFault("is a generator; a hook returns its whole result")
+    _refuse_generators(method)
     attributes = dict(payload._attributes) if payload is not None else {}  # noqa: SLF001 - made in this room
     may_miss = payload._optional - payload._filled if payload is not None else frozenset()  # noqa: SLF001 - made in this room
     by_parameter = {
@@ -115,7 +113,7 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     positional = [parameter for parameter in plain if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
     return Binding(
         method=method,
-        is_async=inspect.iscoroutinefunction(code) if is_async is None else is_async,
+        is_async=inspect.iscoroutinefunction(_code(method)) if is_async is None else is_async,
         context=context,
         whole=whole,
         passed=passed,
@@ -137,6 +135,7 @@ def bind_native(function: Callable[..., Any]) -> Binding:
     Raises:
         BindingFault: if it has other parameters.
     """
+    _refuse_generators(function)
     names = list(_signature(function).parameters)
     if strange := [name for name in names if name not in ("payload", "call")]:
         raise BindingFault(f"takes {', '.join(strange)}; a hookimpl takes 'payload' and 'call', or fewer of them")
@@ -146,6 +145,12 @@ def bind_native(function: Callable[..., Any]) -> Binding:
         whole="payload" if "payload" in names else None,
         call="call" in names,
     )
+
+
+def _refuse_generators(method: Callable[..., Any]) -> None:
+    code = _code(method)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise BindingFault("is a generator; a hook returns its whole result")
 
 
 def _signature(method: Callable[..., Any]) -> inspect.Signature:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginError
+from dagstack_plugins.runtimes.in_process import raised
 
 _GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has to end before it counts as leaked."""
@@ -159,7 +160,7 @@ def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], told: str) -
 
 
 def _exited(error: BaseException, told: str) -> PluginError:
-    name = type(error).__name__
     return PluginError(
-        f"{told} raised {name}({error}); a plugin fails with an Exception, it does not end its host", error_type=name
+        f"{told} raised {raised(error)}; a plugin fails with an Exception, it does not end its host",
+        error_type=type(error).__name__,
     )

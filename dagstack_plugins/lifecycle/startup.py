@@ -14,7 +14,7 @@ from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.runtimes.in_process import takes_context
+from dagstack_plugins.runtimes.in_process import raised, takes_context
 
 MakeContext = Callable[[Plugin], PluginContext]
 Tell = Callable[[Plugin], None]
@@ -98,7 +98,7 @@ def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     leaked = isinstance(error, Overrun | Abandoned) and error.leaked
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
     ours = isinstance(error, Overrun | Abandoned | PluginUnavailable)
-    told = str(error) if ours else f"setup failed: {type(error).__name__}: {error}"
+    told = str(error) if ours else f"setup failed: {raised(error)}"
     if leaked:
         told += "; its code may still run"
     plugin.become(state, told, error)
@@ -133,7 +133,7 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
         failures = await asyncio.gather(*(_stop(plugin, guard, tell, logger) for plugin in reversed(generation)))
         errors += [(plugin.label, error) for plugin, error in zip(reversed(generation), failures, strict=True) if error]
     if errors:
-        told = "".join(f"\n  - {label}: {type(error).__name__}: {error}" for label, error in errors)
+        told = "".join(f"\n  - {label}: {raised(error)}" for label, error in errors)
         raise TeardownErrors(f"plugins failed while they were torn down:{told}", errors=errors)
 
 
@@ -147,7 +147,7 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
         said = await _run(plugin, "teardown", guard, plugin.manifest.teardown_timeout_sec if plugin.manifest else 15)
     except Exception as error:
         state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
-        plugin.become(state, f"teardown failed: {error}", error)
+        plugin.become(state, f"teardown failed: {raised(error)}", error)
         return error
     except Abandoned as error:
         plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)

@@ -84,7 +84,7 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
     for hook in compiled.kind.hooks.values():
         method = getattr(instance, hook.name, None)
         if hook.name in natives:
-            bindings[hook.name] = _bound(hook.name, natives[hook.name], _bind_native, manifest, file)
+            bindings[hook.name] = _bound(hook.name, natives[hook.name], bind_native, manifest, file)
         elif callable(method):
             how = functools.partial(_bind_method, payload=compiled.codecs[hook.name].input.type, manifest=manifest)
             bindings[hook.name] = _bound(hook.name, method, how, manifest, file)
@@ -112,12 +112,6 @@ def _bind_method(method: Callable[..., Any], payload: Any, manifest: PluginManif
     if manifest.execution_model == "async" and not inspect.iscoroutinefunction(method):
         return bind(_awaited(method), payload, is_async=True)
     return bind(method, payload)
-
-
-def _bind_native(function: Callable[..., Any]) -> Binding:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise BindingFault("is a generator; a hook returns its whole result")
-    return bind_native(function)
 
 
 def _awaited(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from command_line import PROGRAM, understand
+from dagstack_plugins import PluginRegistryError
 from entries import Reader
 from host import left_out, plugins
 from report import Report, gathered_warnings, place, progress_bar
-from rich.console import Console
 from update import Run, Update
 from walk import SKIP, Found, walk
-
-from dagstack_plugins import PluginRegistryError
 
 if TYPE_CHECKING:
     import argparse

@@ -7,9 +7,8 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from walk import Found, Problem, interpreter, read
-
 from dagstack_plugins import PluginRegistryError
+from walk import Found, Problem, interpreter, read
 
 if TYPE_CHECKING:
     from dagstack_plugins import PluginManifest, PluginRegistry

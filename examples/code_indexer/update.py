@@ -6,14 +6,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
 from walk import Found, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from entries import Reader
-
     from dagstack_plugins import PluginRegistry
+    from entries import Reader
 
 BATCH = 100  # files; a run that is killed loses no more than these
 

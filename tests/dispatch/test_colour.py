@@ -352,7 +352,16 @@ def test_the_background_loop_outlives_a_caller_that_gave_up(stuck: Any) -> None:
             stuck.started.clear()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A run that was started in the background ignores the interrupt of a user; not so here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="signals go to a thread on POSIX only")
+@pytest.mark.usefixtures("interruptible")
 def test_a_user_who_interrupts_a_blocking_call_takes_the_plugin_along(stuck: Any) -> None:
     def interrupt() -> None:
         stuck.started.wait(10)

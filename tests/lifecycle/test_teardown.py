@@ -52,11 +52,10 @@ async def test_what_never_started_is_not_torn_down(host: Any) -> None:
 async def test_plugins_take_no_calls_once_their_teardown_began(host: Any) -> None:
     heard = []
     host.add("a", teardown=lambda self: heard.append(host.run()))
-    host.add("b")
     await host.registry.setup_all()
-    assert host.run() == ["a", "b"]
+    assert host.run() == ["a"]
     await host.registry.teardown_all()
-    assert "a" not in heard[0]
+    assert heard == [[]]
 
 
 async def test_the_context_says_cancelled_before_teardown_is_called(host: Any) -> None:
