@@ -15,7 +15,8 @@ from dagstack_plugins.dispatch.base import Block, Wait
 from dagstack_plugins.dispatch.implementation import Implementation
 
 
-@attrs.frozen(eq=False)
+# Both are made in every call: attrs' frozen classes would take several times as long.
+@attrs.define(eq=False)
 class Batch:
     """Implementations that get the same payload.
 
@@ -30,7 +31,7 @@ class Batch:
     stop: bool = False
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Outcome:
     """What became of one of them: a value, or the error instead."""
 

@@ -67,7 +67,8 @@ class HookCodec:
         if hook.output_schema is not None and validate is Validate.ALL:
             self._check_output = kind.schemas.validator(hook.output_schema)
         handed_back = validate is Validate.OFF or hook.output_schema is None
-        self.load = _loader(self, self._shortcut(hook.input_schema, self.input, self._check_input))
+        self._short_input = self._shortcut(hook.input_schema, self.input, self._check_input)
+        self.load = _loader(self, self._short_input)
         self.result = (
             _hand_back
             if handed_back
@@ -86,7 +87,7 @@ class HookCodec:
     def load_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What ``load`` does, the long way."""
         data = self._bind(args, kwargs) if args or self._keywords else kwargs
-        return self.accept(data) if self.typed else data
+        return self._accept_any(data) if self.typed else data
 
     def accept(self, data: Any, plugin: str | None = None) -> Any:
         """Check, fill and type one input.
@@ -94,7 +95,18 @@ class HookCodec:
         Args:
             data: the payload, as JSON or as objects that can be told in JSON.
             plugin: the plugin that made it, in a chain.
+
+        Raises:
+            PayloadInvalid: if it isn't what the hook takes.
         """
+        if self._short_input is not None:
+            plain = data.to_dict() if isinstance(data, Payload) else data
+            payload = self._short_input.from_dict(plain) if type(plain) is dict else None
+            if payload is not None:
+                return payload
+        return self._accept_any(data, plugin)
+
+    def _accept_any(self, data: Any, plugin: str | None = None) -> Any:
         try:
             data = to_json(data)
             if self.input.fill is not None:

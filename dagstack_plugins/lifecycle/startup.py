@@ -80,6 +80,8 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         if isinstance(error, Abandoned):
             raise
     else:
+        # Again: a call that was under way when it stopped may have made one with the context of before.
+        plugin.implementations.clear()
         plugin.become(PluginState.READY)
     finally:
         plugin.setup_seconds = time.perf_counter() - started
