@@ -788,7 +788,7 @@ def test_what_is_not_utf_8(tmp_path: Path, name: str, prefix: bytes) -> None:
         ("dagstack.toml", '[plugin]\nname = "a"\nname = "b"\nkind = "x"\n', None, "is not valid TOML"),
         ("dagstack.toml", "x = " + "[" * 100_000, None, "is nested too deeply"),
         ("pyproject.toml", "[tool.dagstack.plugin]\nname = \n", 2, "is not valid TOML"),
-        ("dagstack.json", '{"plugin": {\n"name": "a",\n}}', 3, "is not valid JSON"),
+        ("dagstack.json", '{"plugin": {\n"name": "a"\n"kind"}}', 3, "is not valid JSON"),
         ("dagstack.json", '{"plugin": {"name": "a", "name": "b"}}', None, "the key 'name' stands twice"),
         ("dagstack.json", '{"plugin": {"priority": NaN}}', None, "NaN is no JSON value"),
         ("dagstack.json", '{"plugin": {"priority": 1' + "0" * 5000 + "}}", None, "is not valid JSON"),

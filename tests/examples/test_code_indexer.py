@@ -493,7 +493,7 @@ def test_links_caches_and_environments_are_passed_over(tmp_path):
 def test_broken_files_are_listed_until_they_are_mended(tmp_path):
     tree = small_tree(tmp_path / "tree")
     (tree / "wrong.py").write_text("x = 1\ndef (:\n")
-    (tree / "wrong.json").write_text('{"a": 1,\n}')
+    (tree / "wrong.json").write_text('{"a": 1,\nb}')
     (tree / "wrong.toml").write_text("a = 1\nb =\n")
     (tree / "wrong.txt").write_bytes(b"caf\xe9\n")
     (tree / "deep.json").write_text("[" * 100_000)

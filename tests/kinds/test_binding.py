@@ -185,7 +185,7 @@ def passing_on(function):
 
 class Sorts:
     static = staticmethod(plain_function)
-    partial = functools.partial(lambda zero, a, b=7: [a, b], 0)
+    partial = staticmethod(functools.partial(lambda zero, a, b=7: [a, b], 0))
     object = Callable_()
 
     @classmethod
@@ -302,7 +302,9 @@ class GeneratorObject:
         yield a
 
 
-@pytest.mark.parametrize("act", [generator, async_generator, functools.partial(generator, None), GeneratorObject()])
+@pytest.mark.parametrize(
+    "act", [generator, async_generator, staticmethod(functools.partial(generator, None)), GeneratorObject()]
+)
 def test_generators_are_refused(workshop, act: Any) -> None:
     registry = workshop.registry(workshop.hook(SCHEMA))
     with pytest.raises(PluginLoadError, match="generator"):
