@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -97,6 +98,7 @@ class Plugin:
         matches: how its own ``matches`` is called, if it has one.
         config_schema: what its configuration must be.
         context: what it was given in ``setup``.
+        places: as many as its ``max_concurrency`` admits calls at once; of the loop that it was started on.
         implementations: what the dispatchers call, by hook; made anew at each start.
         unload: forgets its code.
     """
@@ -113,6 +115,7 @@ class Plugin:
     matches: Binding | None = None
     config_schema: Mapping[str, Any] | None = None
     context: PluginContext | None = None
+    places: asyncio.Semaphore | None = None
     implementations: dict[str, Any] = attrs.field(factory=dict)
     unload: Callable[[], None] | None = None
     state: PluginState = PluginState.REGISTERED

@@ -57,6 +57,7 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
     fail = failer(plugin, codec.hook.name)
     if not binding.is_async:
         return Implementation(plugin, codec, None, *_of_function(invoke, finish, fail))
+    invoke = _bounded(invoke, plugin)
     return Implementation(plugin, codec, home, *_of_coroutine_function(invoke, finish, fail, home))
 
 
@@ -75,6 +76,35 @@ def _checked_by_plugin(
         return invoke(data if isinstance(payload, dict) else type(payload).from_dict(data))
 
     return checked
+
+
+def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], Any]:
+    """A coroutine function within the manifest's ``call_timeout_sec`` and ``max_concurrency``.
+
+    Waiting for a place does not count as the plugin's time.
+    """
+    seconds = plugin.manifest.call_timeout_sec if plugin.manifest else None
+    places = plugin.places
+    if seconds is None and places is None:
+        return invoke
+
+    async def timed(payload: Any) -> Any:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await invoke(payload)
+        except TimeoutError as error:
+            if limit.expired():
+                error.add_note(f"it took longer than call_timeout_sec = {seconds:g}")
+            raise
+
+    if (gate := places) is None:
+        return timed
+
+    async def placed(payload: Any) -> Any:
+        async with gate:
+            return await timed(payload)
+
+    return placed
 
 
 _Both = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]

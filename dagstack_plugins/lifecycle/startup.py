@@ -69,6 +69,8 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
     try:
         plugin.implementations.clear()
         plugin.context = make_context(plugin)
+        most = plugin.manifest.max_concurrency if plugin.manifest else None
+        plugin.places = asyncio.Semaphore(most) if most is not None else None
         timeout = plugin.manifest.startup_timeout_sec if plugin.manifest else 30
         await _run(plugin, "setup", guard, timeout)
         plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), timeout, told))
