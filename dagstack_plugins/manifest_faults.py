@@ -16,7 +16,8 @@ from jsonschema_rs import Draft202012Validator
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from dagstack_plugins.errors import Fault, ManifestInvalid
-from dagstack_plugins.schemafaults import dotted, expected, near, one_of, reach, sentence, shown
+from dagstack_plugins.schemafaults import expected, reach, sentence
+from dagstack_plugins.wording import dotted, near, one_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -41,7 +41,7 @@ from dagstack_plugins.resources import ResourceRegistry
 from dagstack_plugins.roster import Roster, manifest_or_error
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.schemafaults import dotted
+from dagstack_plugins.wording import dotted
 
 ManifestLike = PluginManifest | Mapping[str, Any] | str | Path
 

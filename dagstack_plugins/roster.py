@@ -16,8 +16,7 @@ from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadErro
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.runtimes.in_process import printable
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.wording import nearest, printable
 
 _log: Final = logging.getLogger("dagstack_plugins")
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.errors import Fault
+from dagstack_plugins.wording import dotted, one_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jsonschema_rs import ValidationError
-
-_SHOWN = 60
-"""A value is shown with at most this many characters: messages go to logs."""
-
-_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
 _NAMES = {
     "string": "a string",
@@ -28,50 +21,6 @@ _NAMES = {
     "object": "an object",
     "null": "null",
 }
-
-
-def shown(value: object) -> str:
-    """A value as it stands in a message: its ``repr``, cut where it is long, safe for any terminal."""
-    try:
-        text = repr(value)
-    except Exception:  # a repr is code of the value's author
-        text = f"<{type(value).__name__}>"
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def dotted(path: Iterable[str | int], root: str = "$", *, toml: bool = False) -> str:
-    """A path as users write it: ``$.items[2].name``; with ``root=""`` it starts without a dot.
-
-    Args:
-        path: keys and indexes.
-        root: how it starts.
-        toml: write odd keys as TOML does, ``a."b c"`` for ``a['b c']``.
-    """
-    text = root
-    for part in path:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif toml:
-            key = part if _BARE_KEY.fullmatch(part) else json.dumps(part)
-            text += f".{key}" if text else key
-        elif part.isidentifier() or part.replace("-", "_").isidentifier():
-            text += f".{part}" if text else part
-        else:
-            text += f"[{part!r}]"
-    return text
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """``" (did you mean 'x'?)"`` where one of ``names`` is near to ``name``, else nothing."""
-    meant = near(name, names)
-    return "" if meant is None else f" (did you mean {meant!r}?)"
-
-
-def near(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that ``name`` is likely meant to be, if there is one."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def reach(document: Any, path: Iterable[str | int]) -> Any:
@@ -146,11 +95,6 @@ def expected(error: ValidationError, names: Mapping[str, str] = _NAMES) -> str |
 def _types_at(error: ValidationError, path: list[str | int]) -> Sequence[str]:
     known: Any = error.kind
     return known.types if error.kind.name == "type" and error.instance_path == path else ()
-
-
-def one_of(words: Sequence[str]) -> str:
-    """Words as a choice: ``a, b or c``."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _found(value: object) -> str:

@@ -25,7 +25,7 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest_text import Unreadable, decoded, parsed
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.schemafaults import dotted, shown
+from dagstack_plugins.wording import dotted, shown
 
 
 @click.command(

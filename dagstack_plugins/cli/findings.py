@@ -31,7 +31,7 @@ from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.manifest_text import Source, Unreadable, decoded
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.schemafaults import dotted
+from dagstack_plugins.wording import dotted
 
 _ABOVE: Final = {"pyproject.toml": ("tool", "dagstack")}
 

@@ -21,9 +21,9 @@ from dagstack_plugins.errors import (
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, raised
-from dagstack_plugins.schemafaults import dotted, shown
+from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance
 from dagstack_plugins.version import VERSION
+from dagstack_plugins.wording import dotted, raised, shown
 
 RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""

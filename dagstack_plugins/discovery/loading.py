@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
-from dagstack_plugins.runtimes.in_process import implements, raised
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.runtimes.in_process import implements
+from dagstack_plugins.wording import nearest, raised
 
 PREFIX: Final = "dagstack._discovered"
 DEFAULT_MODULE: Final = "plugin"

@@ -10,7 +10,7 @@ from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import DispatchMismatch, HookUnknown, PluginRegistryError
 from dagstack_plugins.kinds.model import Dispatch, Kind
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.wording import nearest
 
 Block = Callable[[Any], Any]
 Wait = Callable[[Any], Coroutine[Any, Any, Any]]

@@ -15,7 +15,7 @@ from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import BroadcastErrors
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import PluginState
-from dagstack_plugins.runtimes.in_process import raised
+from dagstack_plugins.wording import raised
 
 _log: Final = logging.getLogger("dagstack_plugins")
 

@@ -19,7 +19,7 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.kinds.payload import Payload, plain
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.schemafaults import shown
+from dagstack_plugins.wording import shown
 
 Choose = Callable[[Any], Implementation]
 Keys = tuple[Any, ...]

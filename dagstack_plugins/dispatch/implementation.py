@@ -18,8 +18,8 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.runtimes.in_process import raised
 from dagstack_plugins.schemafaults import faults_of
+from dagstack_plugins.wording import raised
 
 
 @attrs.frozen(eq=False)

@@ -14,7 +14,7 @@ from dagstack_plugins.kinds.compile import PROJECT, CompiledKind, hookimpl
 from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.wording import nearest
 
 
 def in_order(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:

@@ -16,7 +16,8 @@ from dagstack_plugins.kinds.payload import Payload
 from dagstack_plugins.kinds.payloads import Convert, PayloadTypes, Shape
 from dagstack_plugins.kinds.schemas import Schema
 from dagstack_plugins.kinds.shortcut import Shortcut, shortcut
-from dagstack_plugins.schemafaults import dotted, faults_of, shown
+from dagstack_plugins.schemafaults import faults_of
+from dagstack_plugins.wording import dotted, shown
 
 _ANY_OBJECT: Final = Schema({"type": "object"}, "any object")
 

@@ -19,7 +19,8 @@ from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles
 from dagstack_plugins.kinds.yamldoc import YamlDocument, read_yaml
-from dagstack_plugins.schemafaults import dotted, nearest, sentence, shown
+from dagstack_plugins.schemafaults import sentence
+from dagstack_plugins.wording import dotted, nearest, shown
 
 DEFAULT_MATCH: Final[Mapping[str, str]] = {
     "language": "supports_languages",

@@ -15,7 +15,7 @@ import attrs
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.payload import ABSENT, NO_EXTRA, NO_NULLS, Payload, plain
 from dagstack_plugins.kinds.schemas import Schema, SchemaFiles, subschemas
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.wording import nearest
 
 Convert = Callable[[Any], Any]
 

@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urldefrag
 import attrs
 import jsonschema_rs
 
-from dagstack_plugins.schemafaults import sentence, shown
+from dagstack_plugins.schemafaults import sentence
+from dagstack_plugins.wording import shown
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _BASE: Final = "kind:///"

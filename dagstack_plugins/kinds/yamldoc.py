@@ -10,7 +10,7 @@ import attrs
 import yaml
 
 from dagstack_plugins.errors import Fault
-from dagstack_plugins.schemafaults import dotted, shown
+from dagstack_plugins.wording import dotted, shown
 
 _Path = tuple[str | int, ...]
 

@@ -9,7 +9,8 @@ from dagstack_plugins.discovery.admission import config_validator
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.kinds.payloads import filler
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.schemafaults import faults_of, shown
+from dagstack_plugins.schemafaults import faults_of
+from dagstack_plugins.wording import shown
 
 
 def plugin_config(plugin: Plugin, config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginError
-from dagstack_plugins.runtimes.in_process import raised
+from dagstack_plugins.wording import raised
 
 _GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has to end before it counts as leaked."""

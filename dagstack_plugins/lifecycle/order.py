@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dagstack_plugins.errors import DependencyCycle
 from dagstack_plugins.manifest import Dependency
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.schemafaults import nearest
+from dagstack_plugins.wording import nearest
 
 Edges = Mapping[Plugin, Sequence[Plugin]]
 

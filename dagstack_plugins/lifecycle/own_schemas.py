@@ -12,7 +12,7 @@ from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.payloads import filler
 from dagstack_plugins.plugin import OwnInput, Plugin
-from dagstack_plugins.schemafaults import dotted, shown
+from dagstack_plugins.wording import dotted, shown
 
 Guarded = Callable[[Callable[..., Any], str], Awaitable[Any]]
 

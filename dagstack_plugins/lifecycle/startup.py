@@ -14,7 +14,8 @@ from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.runtimes.in_process import raised, takes_context
+from dagstack_plugins.runtimes.in_process import takes_context
+from dagstack_plugins.wording import raised
 
 MakeContext = Callable[[Plugin], PluginContext]
 Tell = Callable[[Plugin], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dagstack_plugins.errors import PluginRegistryError, ResourceUndeclared
 from dagstack_plugins.resources.closing import raise_failures, run_closing
 from dagstack_plugins.resources.offers import noting
+from dagstack_plugins.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -168,12 +168,10 @@ class LentResources:
 
 
 def _undeclared(name: str, borrower: Borrower, declared: tuple[str, ...]) -> ResourceUndeclared:
-    near = difflib.get_close_matches(name, declared, n=1)
-    meant = f" Did you mean {near[0]!r}?" if near else ""
     where = f" in {borrower.file}" if borrower.file is not None else ""
     return ResourceUndeclared(
-        f"the plugin {borrower.kind}/{borrower.name} reads the resource {name!r}, which its manifest does not declare."
-        f"{meant} To declare it, write{where}:\n{_declaration(name, borrower)}",
+        f"the plugin {borrower.kind}/{borrower.name} reads the resource {name!r}, which its manifest does not declare"
+        f"{nearest(name, declared)}; to declare it, write{where}:\n{_declaration(name, borrower)}",
         resource=name,
         kind=borrower.kind,
         plugin=borrower.name,

@@ -12,27 +12,10 @@ from dagstack_plugins.kinds.binding import Binding, BindingFault, bind, bind_nat
 from dagstack_plugins.kinds.compile import PROJECT, CompiledKind
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
-from dagstack_plugins.schemafaults import shown
+from dagstack_plugins.wording import raised, shown
 
 _MARK: Final = f"{PROJECT}_impl"
 """The attribute that ``hookimpl`` sets on a native pluggy implementation."""
-
-
-def raised(error: BaseException) -> str:
-    """An error of a plugin's code, as messages show it: type and text."""
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # the text of an error is code of its author
-        text = "its message cannot be shown"
-    return f"{name}: {printable(text)}" if text else name
-
-
-def printable(text: str) -> str:
-    """A text that any log takes: half characters, as in names of files that are no UTF-8, are escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def implements(cls: type, hooks: Collection[str]) -> bool:

@@ -110,7 +110,7 @@ def test_the_error_says_what_to_write_into_a_json_manifest(registry: ResourceReg
 
 
 def test_a_slip_of_the_pen_is_told(registry: ResourceRegistry) -> None:
-    with pytest.raises(ResourceUndeclared, match=r"Did you mean 'clock'\?"):
+    with pytest.raises(ResourceUndeclared, match=r"did you mean 'clock'\?"):
         _ = lend(registry, "clock").clokc
 
 

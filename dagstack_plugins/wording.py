@@ -1,0 +1,83 @@
+"""How messages show values, names and errors: short, safe for any log, whatever their author's code does."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_SHOWN = 60
+"""A value is shown with at most this many characters: messages go to logs."""
+
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message: its ``repr``, cut where it is long, safe for any terminal."""
+    text = printable(_text(repr, value, f"<{type(value).__name__}>"))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def raised(error: BaseException) -> str:
+    """An error of a plugin's code, as messages show it: type and text."""
+    name = type(error).__name__
+    text = printable(_text(str, error, "its message cannot be shown"))
+    return f"{name}: {text}" if text else name
+
+
+def _text(make: Callable[[object], str], value: object, otherwise: str) -> str:
+    """What ``repr`` or ``str`` gives; both are code of the value's author."""
+    try:
+        return make(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return otherwise
+
+
+def printable(text: str) -> str:
+    """A text that any log takes: half characters, as in names of files that are no UTF-8, are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def dotted(path: Iterable[str | int], root: str = "$", *, toml: bool = False) -> str:
+    """A path as users write it: ``$.items[2].name``; with ``root=""`` it starts without a dot.
+
+    Args:
+        path: keys and indexes.
+        root: how it starts.
+        toml: write odd keys as TOML does, ``a."b c"`` for ``a['b c']``.
+    """
+    text = root
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif toml:
+            key = part if _BARE_KEY.fullmatch(part) else json.dumps(part)
+            text += f".{key}" if text else key
+        elif part.isidentifier() or part.replace("-", "_").isidentifier():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{part!r}]"
+    return text
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """``" (did you mean 'x'?)"`` where one of ``names`` is near to ``name``, else nothing."""
+    meant = near(name, names)
+    return "" if meant is None else f" (did you mean {meant!r}?)"
+
+
+def near(name: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that ``name`` is likely meant to be, if there is one."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def one_of(words: Sequence[str]) -> str:
+    """Words as a choice: ``a, b or c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
