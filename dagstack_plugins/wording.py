@@ -7,6 +7,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from dagstack_plugins.interrupts import is_interrupt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -33,9 +35,9 @@ def _text(make: Callable[[object], str], value: object, otherwise: str) -> str:
     """What ``repr`` or ``str`` gives; both are code of the value's author."""
     try:
         return make(value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return otherwise
 
 

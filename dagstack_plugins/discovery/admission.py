@@ -18,6 +18,7 @@ from dagstack_plugins.errors import (
     RuntimeNotSupported,
     VersionIncompatible,
 )
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin, PluginState
@@ -81,7 +82,7 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
         return _loaded(source, manifest, compiled, runtime)
     except BaseException as error:  # SystemExit too: whatever a plugin's code does, it does not take the host along
         source.forget()
-        if isinstance(error, KeyboardInterrupt):
+        if is_interrupt(error):
             raise
         if isinstance(error, PluginRegistryError):
             error.kind, error.plugin = manifest.kind, manifest.name

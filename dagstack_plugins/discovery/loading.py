@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.runtimes.in_process import implements
 from dagstack_plugins.wording import nearest, raised
 
@@ -134,9 +135,9 @@ def imported(action: Callable[[], Any], file: object) -> Any:
     """
     try:
         return action()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # SystemExit too: a module that exits must not take the host along
+        if is_interrupt(error):
+            raise
         what = "exits" if isinstance(error, SystemExit) else f"raises {raised(error)}"
         raise PluginLoadError(f"{file} cannot be imported: it {what}{place_of(error)}", file=str(file)) from error
 

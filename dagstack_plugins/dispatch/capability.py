@@ -114,14 +114,14 @@ def fallback_of(table: Table, plugins: Sequence[Plugin]) -> Plugin | None:
     return found[0] if found else None
 
 
-def _matcher(plugin: Plugin, hook: str, *, typed: bool) -> Callable[[Any], Any] | None:
+def _matcher(plugin: Plugin, hook: str, *, typed: bool) -> Callable[[Any], bool] | None:
     if plugin.matches is None:
         return None
     ask, fail = plugin.matches.invoker(plugin.context, typed=typed), failer(plugin, hook)
 
-    def matches(payload: Any) -> Any:
+    def matches(payload: Any) -> bool:
         try:
-            return ask(payload)
+            return bool(ask(payload))  # here, as it may be code of the plugin too
         except BaseException as error:
             fail(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ import attrs
 
 from dagstack_plugins.calls import Call, StopChain
 from dagstack_plugins.errors import PluginError
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.model import Dispatch
@@ -201,10 +201,7 @@ def _is_callers(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         # A plugin may raise it too, having awaited something that was cancelled; nobody cancelled the caller then.
         return _is_cancelled()
-    if isinstance(error, KeyboardInterrupt):
-        # Python raises a user's interrupt in the main thread only; in another it would end the loop that runs there.
-        return threading.current_thread() is threading.main_thread()
-    return isinstance(error, GeneratorExit)
+    return is_interrupt(error) or isinstance(error, GeneratorExit)
 
 
 def _is_cancelled() -> bool:

@@ -10,6 +10,7 @@ import attrs
 import jsonschema_rs
 
 from dagstack_plugins.errors import Fault, PayloadInvalid
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.kinds.payload import Payload
@@ -17,7 +18,7 @@ from dagstack_plugins.kinds.payloads import Convert, PayloadTypes, Shape
 from dagstack_plugins.kinds.schemas import Schema
 from dagstack_plugins.kinds.shortcut import Shortcut, shortcut
 from dagstack_plugins.schemafaults import faults_of
-from dagstack_plugins.wording import dotted, shown
+from dagstack_plugins.wording import dotted, raised, shown
 
 _ANY_OBJECT: Final = Schema({"type": "object"}, "any object")
 
@@ -115,12 +116,8 @@ class HookCodec:
             if not self._check_input.is_valid(data):
                 self._refuse("input", faults_of(self._check_input.iter_errors(data)), plugin)
             return self.input.type.from_dict(data) if self.input.type is not None else data
-        except NotJson as error:
-            self._refuse("input", [_not_json(error)], plugin)
-        except PayloadInvalid:
-            raise
-        except Exception as error:  # a mapping or an object runs code of its own
-            self._refuse("input", [Fault("$", f"cannot be checked: {error}")], plugin)
+        except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
+            self._refuse("input", [_tripped_over(error)], plugin)
 
     def result_of_any(self, value: Any, plugin: str) -> Any:
         """What ``result`` does, the long way."""
@@ -131,15 +128,17 @@ class HookCodec:
                     data = self._fill_output(data)
                 if not self._check_output.is_valid(data):
                     self._refuse("output", faults_of(self._check_output.iter_errors(data)), plugin)
-            return self._convert_output(data) if self._convert_output is not None else data
-        except NotJson as error:
-            self._refuse("output", [_not_json(error)], plugin)
-        except KeyError as error:
+            return self._typed_output(data, plugin)
+        except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
+            self._refuse("output", [_tripped_over(error)], plugin)
+
+    def _typed_output(self, data: Any, plugin: str) -> Any:
+        if self._convert_output is None:
+            return data
+        try:
+            return self._convert_output(data)
+        except KeyError as error:  # where outputs are typed without having been checked
             self._refuse("output", [Fault("$", f"{error} is missing")], plugin)
-        except PayloadInvalid:
-            raise
-        except Exception as error:
-            self._refuse("output", [Fault("$", f"cannot be checked: {error}")], plugin)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) == 1 and not kwargs:
@@ -242,5 +241,10 @@ def _renamed(shape: Shape) -> dict[str, str]:
     return {attribute: name for name, attribute in _declared(shape).items() if attribute != name}
 
 
-def _not_json(error: NotJson) -> Fault:
-    return Fault(dotted(error.path), str(error))
+def _tripped_over(error: BaseException) -> Fault:
+    """What is wrong with a value that could not be read to its end; a user's interrupt is nobody's fault."""
+    if isinstance(error, PayloadInvalid) or is_interrupt(error):
+        raise error
+    if isinstance(error, NotJson):
+        return Fault(dotted(error.path), str(error))
+    return Fault("$", f"cannot be checked: {raised(error)}")

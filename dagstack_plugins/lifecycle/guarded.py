@@ -6,10 +6,12 @@ import asyncio
 import contextvars
 import inspect
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginError
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.wording import raised
 
 _GRACE: Final = 1.0
@@ -84,15 +86,26 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-async def _contained(coroutine: Coroutine[Any, Any, Any], told: str) -> Any:
+@contextmanager
+def contained(told: str) -> Iterator[None]:
+    """Turn what would end the loop, such as ``SystemExit``, into a ``PluginError``.
+
+    Args:
+        told: what runs inside, for messages.
+    """
     try:
-        return await coroutine
+        yield
     except (Exception, asyncio.CancelledError):
         raise
-    except BaseException as error:  # in a task, SystemExit would end the loop
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+    except BaseException as error:
+        if is_interrupt(error):
             raise
         raise _exited(error, told) from error
+
+
+async def _contained(coroutine: Coroutine[Any, Any, Any], told: str) -> Any:
+    with contained(told):
+        return await coroutine
 
 
 async def _bounded(future: asyncio.Future[Any], timeout: float, told: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
-from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun
+from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun, contained
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
@@ -92,11 +92,10 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
 
 
 async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
-    method = getattr(plugin.instance, name, None)
-    if method is None:
-        return None
-    args = (plugin.context,) if takes_context(method) else ()
-    return await guard.run(method, args, timeout, name)
+    with contained(name):
+        method = getattr(plugin.instance, name, None)
+        args = (plugin.context,) if method is not None and takes_context(method) else ()
+    return None if method is None else await guard.run(method, args, timeout, name)
 
 
 def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding, BindingFault, bind, bind_native
 from dagstack_plugins.kinds.compile import PROJECT, CompiledKind
 from dagstack_plugins.kinds.model import Dispatch
@@ -35,9 +36,9 @@ def make_instance(found: Any, manifest: PluginManifest, file: str) -> Any:
         return found
     try:
         return found()
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # SystemExit too: a constructor that exits must not take the host along
+        if is_interrupt(error):
+            raise
         if missing := _needed(found):
             problem = (
                 f"needs arguments ({', '.join(missing)}), but plugins are made without any; read them in setup(ctx)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
-from dagstack_plugins import PluginError, PluginRegistryError, PluginState, PluginUnavailable
+from dagstack_plugins import PluginError, PluginRegistry, PluginRegistryError, PluginState, PluginUnavailable
 
 READY, UNAVAILABLE, LEAKED = PluginState.READY, PluginState.UNAVAILABLE, PluginState.LEAKED
 
@@ -540,3 +541,26 @@ async def test_an_unavailable_dependency_is_told_as_such(host: Any) -> None:
     error = host.status("b").error
     assert isinstance(error, PluginUnavailable)
     assert error.reasons.keys() == {"part/a"}
+
+
+async def test_a_setup_that_exits_when_it_is_looked_up_takes_nobody_along() -> None:
+    class Turncoat:
+        looked = 0
+
+        def execute(self, args: Any) -> Any:
+            return args
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "setup":
+                raise AttributeError(name)
+            self.looked += 1
+            if self.looked > 1:
+                sys.exit(1)
+            return lambda: None
+
+    registry = PluginRegistry()
+    registry.register(Turncoat, {"name": "one", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"})
+    await registry.setup_all()
+    (status,) = registry.status()
+    assert status.state is PluginState.UNAVAILABLE
+    assert "SystemExit" in status.reason
