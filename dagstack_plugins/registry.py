@@ -50,7 +50,8 @@ class PluginRegistry:
     """Finds plugins, starts them, and routes calls to them.
 
     Args:
-        validate: ``"all"`` checks input and output of each call, ``"input"`` inputs only, ``"off"`` nothing.
+        validate: ``"all"`` checks input and output of each call, ``"input"`` inputs only, ``"off"`` nothing. What is
+            checked is copied as well; with ``"off"``, callers and plugins hand each other their own objects.
         resource_registry: what the host lends to plugins; by default a clock, randomness and temporary folders.
         runtimes: where plugins may run, first choice first; by default all that are installed.
         runtime_for: (kind, name) to the runtime of that one plugin.

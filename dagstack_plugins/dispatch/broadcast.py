@@ -1,6 +1,8 @@
 """broadcast_collect: everyone answers, the caller gets a list.
 
 broadcast_notify: everyone hears, the caller gets nothing.
+
+All of them get one and the same payload, a copy of what the caller gave: plugins read it, and leave it as it is.
 """
 
 from __future__ import annotations

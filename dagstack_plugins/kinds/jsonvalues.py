@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from enum import Enum
@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from dagstack_plugins.kinds.payload import Payload
+from dagstack_plugins.wording import shown
 
 _DIGITS: Final = 4300
 """Python's own limit on text to ``int`` and back; beyond it the validator silently takes a number for null."""
@@ -36,20 +37,36 @@ class NotJson(Exception):
 def to_json(value: Any) -> Any:
     """``value`` as plain JSON: ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``, exactly.
 
-    What is plain already is handed back as it is, not copied; dataclasses, attrs objects, payloads, other mappings,
-    tuples, enums and subclasses of the plain types are rewritten.
+    Dataclasses, attrs objects, payloads, other mappings, tuples, enums and subclasses of the plain types are rewritten.
+    Dicts and lists are new ones at any depth, so that who hands over and who takes share nothing that can change.
 
     Raises:
         NotJson: for NaN and the infinities (RFC 8259, section 6), lone surrogates, keys that are not strings,
             values that contain themselves, and anything else.
     """
     try:
-        return _to_json(value)
+        return _to_json(value, _rewritten)
     except RecursionError:
         raise NotJson("is nested too deeply, or contains itself") from None
 
 
-def _to_json(value: Any) -> Any:
+def copied(value: Any) -> Any:
+    """A copy of ``value``, which must be plain JSON already.
+
+    Raises:
+        NotJson: if it isn't, wherever ``to_json`` would have to rewrite something.
+    """
+    try:
+        return _to_json(value, _refused)
+    except RecursionError:
+        raise NotJson("is nested too deeply, or contains itself") from None
+
+
+Other = Callable[[Any], Any]
+"""What becomes of a value that is not plain JSON."""
+
+
+def _to_json(value: Any, other: Other) -> Any:
     kind = type(value)
     if kind is str:
         return value if value.isascii() else _encodable(value)
@@ -64,10 +81,10 @@ def _to_json(value: Any) -> Any:
             return value
         raise NotJson(f"is {value!r}, which JSON has no number for")
     if kind is dict:
-        return _dict(value)
+        return _dict(value, other)
     if kind is list:
-        return _list(value)
-    return _rewritten(value)
+        return _list(value, other)
+    return other(value)
 
 
 def _encodable(text: str) -> str:
@@ -78,60 +95,52 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _dict(value: dict[Any, Any]) -> dict[str, Any]:
-    changed: dict[str, Any] | None = None
+def _dict(value: dict[Any, Any], other: Other) -> dict[str, Any]:
+    made = {}
     for key, item in value.items():
         if type(key) is not str or not key.isascii():
             if not isinstance(key, str):
-                raise NotJson(f"has the key {key!r}, {_a(key)}; keys of JSON objects are strings")
-            _encodable(key)
-            if type(key) is not str:
-                return _items(value.items())
+                raise NotJson(f"has the key {shown(key)}, {_a(key)}; keys of JSON objects are strings")
+            key = _encodable(key) if type(key) is str else other(str.__str__(key))
         try:
-            json = _to_json(item)
+            made[key] = _to_json(item, other)
         except NotJson as error:
             error.path.insert(0, key)
             raise
-        if json is not item:
-            changed = dict(value) if changed is None else changed
-            changed[key] = json
-    return value if changed is None else changed
+    return made
 
 
-def _items(items: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    return _dict({str.__str__(key) if isinstance(key, str) else key: item for key, item in items})
-
-
-def _list(value: list[Any]) -> list[Any]:
-    changed: list[Any] | None = None
+def _list(value: list[Any], other: Other) -> list[Any]:
+    made = []
     for index, item in enumerate(value):
         try:
-            json = _to_json(item)
+            made.append(_to_json(item, other))
         except NotJson as error:
             error.path.insert(0, index)
             raise
-        if json is not item:
-            changed = list(value) if changed is None else changed
-            changed[index] = json
-    return value if changed is None else changed
+    return made
+
+
+def _refused(value: Any) -> Any:
+    raise NotJson(f"is {_a(value)}, not plain JSON")
 
 
 def _rewritten(value: Any) -> Any:
     match value:
         case Payload():
-            return _dict(value.to_dict())
+            return _dict(value.to_dict(), _rewritten)
         case Enum():
-            return _to_json(value.value)
+            return _to_json(value.value, _rewritten)
         case Mapping():
-            return _items(value.items())
+            return _dict(dict(value.items()), _rewritten)
         case tuple() | list():
-            return _list(list(value))
+            return _list(list(value), _rewritten)
         case str():
             return _encodable(str.__str__(value))
         case int():
-            return _to_json(int.__int__(value))
+            return _to_json(int.__int__(value), _rewritten)
         case float():
-            return _to_json(float.__float__(value))
+            return _to_json(float.__float__(value), _rewritten)
     return _from_object(value)
 
 
@@ -139,9 +148,9 @@ def _from_object(value: Any) -> dict[str, Any]:
     if isinstance(value, type):
         raise NotJson(f"is the class {value.__name__}; a payload is made of values")
     if attrs.has(type(value)):
-        return _dict({field.name.lstrip("_"): getattr(value, field.name) for field in attrs.fields(type(value))})
+        return _dict({one.name.lstrip("_"): getattr(value, one.name) for one in attrs.fields(type(value))}, _rewritten)
     if is_dataclass(value):
-        return _dict({field.name: getattr(value, field.name) for field in dataclass_fields(value)})
+        return _dict({one.name: getattr(value, one.name) for one in dataclass_fields(value)}, _rewritten)
     if inspect.isawaitable(value):
         if inspect.iscoroutine(value):
             value.close()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.kinds.jsonvalues import NotJson, copied
 from dagstack_plugins.kinds.payload import ABSENT, NO_EXTRA, NO_NULLS, Payload
 from dagstack_plugins.kinds.payloads import Shape
 
@@ -51,7 +51,7 @@ class _Test:
     """A condition on one property.
 
     Attributes:
-        condition: Python, of ``{v}``: true only for values that are plain JSON.
+        condition: Python, of ``{v}``: true only for values that are plain JSON; it copies those that can change.
         whole: whether what fulfils it keeps the property's schema, so that the validator has nothing to add.
     """
 
@@ -102,7 +102,7 @@ def shortcut(schema: Any, shape: Shape, is_valid: Callable[[Any], bool] | None) 
         "SAFE": _SAFE,
         "cls": cls,
         "defaults": dict(defaults),
-        "is_plain": _is_plain,
+        "copied": _copied_or_absent,
         "is_text": _is_text,
         "is_valid": is_valid,
         "new": object.__new__,
@@ -123,11 +123,11 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _is_plain(value: Any) -> bool:
+def _copied_or_absent(value: Any) -> Any:
     try:
-        return to_json(value) is value
-    except Exception:  # a mapping or an object runs code of its own; the long way tells of it
-        return False
+        return copied(value)
+    except NotJson:  # the long way tells of it, or rewrites it
+        return ABSENT
 
 
 def _test(body: Any) -> _Test:
@@ -137,7 +137,7 @@ def _test(body: Any) -> _Test:
             "(" + " or ".join(f"({_PLAIN[kind]})" for kind in kinds) + ")", body.keys() <= _ANNOTATIONS | {"type"}
         )
     if not isinstance(kinds, str) or kinds not in _PLAIN:
-        return _Test("is_plain({v})", whole=False)
+        return _Test("({v} := copied({v})) is not ABSENT", whole=False)
     conditions = [_PLAIN[kinds]]
     rest = body.keys() - _ANNOTATIONS - {"type"}
     for keyword in sorted(rest & _LIMITED.get(kinds, frozenset())):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
+from dagstack_plugins.kinds.jsonvalues import NotJson, copied, to_json
 
 SCALARS = (
     st.none()
@@ -88,10 +88,18 @@ def only_plain(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool)
 
 
-@given(JSON)
-def test_plain_json_is_handed_back_as_it_is(value: Any) -> None:
-    assert to_json(value) is value
-    assert json.loads(json.dumps(value)) == value
+def parts(value: Any) -> list[Any]:
+    """All dicts and lists in a value."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value, *(part for item in inside for part in parts(item))] if isinstance(value, dict | list) else []
+
+
+@given(JSON, st.sampled_from([to_json, copied]))
+def test_plain_json_is_copied_to_its_last_list(value: Any, copy: Any) -> None:
+    told = copy(value)
+    assert told == value
+    assert json.dumps(told) == json.dumps(value)
+    assert not {id(part) for part in parts(value)} & {id(part) for part in parts(told)}
 
 
 @settings(max_examples=200)
@@ -102,7 +110,10 @@ def test_other_types_of_the_same_content_become_plain_json(value: Any, data: st.
     assert told == value
     assert only_plain(told)
     assert json.dumps(told) == json.dumps(value)
-    assert to_json(told) is told
+    assert copied(told) == told
+    if not only_plain(other):
+        with pytest.raises(NotJson):
+            copied(other)
 
 
 WRONG: list[Any] = [float("nan"), float("inf"), {1, 2}, b"x", "\ud800", {1: 2}, {"\udfff": 1}, object(), 1j, 10**4300]
