@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import inspect
+import logging
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Generic, Self, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginUnavailable
+from dagstack_plugins.wording import raised
 
 T = TypeVar("T")
+
+_LOOK: Final = 0.25
+"""Seconds between looks whether the loop that should answer is still there."""
+_ROUNDS: Final = 10
+"""How often tasks are cancelled that start others when they are."""
+_log: Final = logging.getLogger("dagstack_plugins")
 
 
 class HomeLoop:
@@ -49,12 +59,17 @@ class HomeLoop:
             )
 
     async def wait(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Await ``function(*args)`` at home, from any loop."""
+        """Await ``function(*args)`` at home, from any loop.
+
+        Raises:
+            PluginUnavailable: if the home loop doesn't run, or ends before there is an answer.
+        """
         if asyncio.get_running_loop() is self._loop:
             return await function(*args)
-        future = self._submit(function, args)
+        errand = self._submit(function, args)
         try:
-            return await asyncio.wrap_future(future)
+            with errand.looked_after():
+                return await asyncio.wrap_future(errand.future)
         except asyncio.CancelledError:
             # Our own task was cancelled, or the home loop ended under the call; only the second is an answer.
             task = asyncio.current_task()
@@ -67,28 +82,89 @@ class HomeLoop:
 
         Raises:
             DispatchMismatch: on the home loop itself, which would wait for itself for ever.
-            PluginUnavailable: if the home loop doesn't run any more.
+            PluginUnavailable: if the home loop doesn't run, or ends before there is an answer.
         """
         self.refuse_here()
-        future = self._submit(function, args)
+        errand = self._submit(function, args)
         try:
-            return future.result()
+            return errand.result()
         except concurrent.futures.CancelledError:
             raise _gone() from None
         except BaseException:
-            future.cancel()  # an interrupted caller takes the call along; one that ended is beyond cancelling
+            errand.future.cancel()  # an interrupted caller takes the call along; one that ended is beyond cancelling
             raise
 
-    def _submit(
-        self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]
-    ) -> concurrent.futures.Future[T]:
-        if self._loop is None or not self._loop.is_running():
-            raise PluginUnavailable(
-                "the event loop that the plugins were started on does not run any more; keep it running while plugins "
-                "are called, or start them with `with registry.running(ctx):`, which brings a loop of its own"
-            )
-        # The callback runs in a copy of the caller's context, so context variables follow.
-        return asyncio.run_coroutine_threadsafe(function(*args), self._loop)
+    def _submit(self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> _Errand[T]:
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            raise _not_running()
+        coroutine = function(*args)
+        try:
+            # The callback runs in a copy of the caller's context, so context variables follow.
+            return _Errand(loop, coroutine, asyncio.run_coroutine_threadsafe(coroutine, loop))
+        except RuntimeError:  # it was closed since we looked
+            coroutine.close()
+            raise _not_running() from None
+
+
+class _Errand(Generic[T]):
+    """A coroutine that was handed to a loop in another thread, which may end without ever having looked at it.
+
+    Args:
+        loop: the loop.
+        coroutine: what it should run.
+        future: what the caller waits for.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+    ) -> None:
+        self.future = future
+        self._loop = loop
+        self._coroutine = coroutine
+
+    def result(self) -> T:
+        """Block until there is one, or the loop has ended."""
+        while True:
+            try:
+                return self.future.result(_LOOK)
+            except TimeoutError:
+                if self.future.done():  # it is the plugin's own
+                    raise
+                self.look()
+
+    @contextmanager
+    def looked_after(self) -> Iterator[None]:
+        """Look now and then, from the running loop, while the future is awaited."""
+        here = asyncio.get_running_loop()
+
+        def look_again() -> None:
+            self.look()
+            self._looking = here.call_later(_LOOK, look_again)
+
+        self._looking = here.call_later(_LOOK, look_again)
+        try:
+            yield
+        finally:
+            self._looking.cancel()
+
+    def look(self) -> None:
+        """Give up where nobody is left who would answer; loops tell nobody that they end."""
+        if self._loop.is_running() or self.future.done():
+            return
+        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
+            self._coroutine.close()
+        if self._loop.is_closed():
+            self.future.set_exception(_gone())
+        else:
+            self.future.cancel()
+
+
+def _not_running() -> PluginUnavailable:
+    return PluginUnavailable(
+        "the event loop that the plugins were started on does not run any more; keep it running while plugins "
+        "are called, or start them with `with registry.running(ctx):`, which brings a loop of its own"
+    )
 
 
 def _gone() -> PluginUnavailable:
@@ -103,26 +179,42 @@ class BackgroundLoop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._ended = False
         self._thread = threading.Thread(target=self._serve, name="dagstack-plugins-loop", daemon=True)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
+        while not self._ended:
+            self._run(self._loop.run_forever)
+        for _ in range(_ROUNDS):
+            self._run(self._cancel_all)
+        self._run(lambda: self._loop.run_until_complete(self._loop.shutdown_asyncgens()))
+        self._loop.close()
+
+    @staticmethod
+    def _run(step: Callable[[], object]) -> None:
+        """Run the loop; a task or callback of a plugin that exits must not end it for all."""
         try:
-            self._loop.run_forever()
-        finally:
-            pending = asyncio.all_tasks(self._loop)
-            for task in pending:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+            step()
+        except BaseException as error:
+            _log.error("a plugin's task tried to end the event loop that all plugins live on: %s", raised(error))
+
+    def _end(self) -> None:
+        self._ended = True
+        self._loop.stop()
+
+    def _cancel_all(self) -> None:
+        pending = asyncio.all_tasks(self._loop)
+        for task in pending:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._end)
         # A task that swallows its cancellation would hold the host here; the thread is a daemon, so it may be left.
         self._thread.join(timeout=5)
 

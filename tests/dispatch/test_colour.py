@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import inspect
+import itertools
 import logging
 import signal
 import threading
@@ -300,6 +302,46 @@ def test_without_their_loop_coroutine_functions_can_not_be_called_and_plain_ones
     ):
         with pytest.raises(PluginUnavailable, match="running"):
             call()
+
+
+@pytest.mark.parametrize("form", ["threads", "loops"])
+def test_no_caller_waits_for_a_loop_that_ended(host: Any, form: str) -> None:
+    """The loop of ``asyncio.run`` closes while other threads call; each call is answered, or fails as unavailable."""
+
+    async def greet(self: Any, payload: Any) -> Any:
+        await asyncio.sleep(0)
+        return payload
+
+    host.add("a", greet=greet)
+    greeter = host.registry.get_plugin("greeter")
+    call: Any = greeter.sync.greet if form == "threads" else lambda **given: asyncio.run(greeter.aio.greet(**given))
+    ended: list[Exception] = []
+
+    def call_until_it_fails(begun: threading.Event) -> None:
+        try:
+            for number in itertools.count():
+                assert call(x=number) == {"x": number}
+                begun.set()
+        except Exception as error:
+            ended.append(error)
+
+    async def be_home_for_a_moment(begun: list[threading.Event]) -> None:
+        await host.registry.setup_all()
+        for thread in threads:
+            thread.start()
+        while not all(event.is_set() for event in begun):
+            await asyncio.sleep(0)
+
+    for _ in range(5):
+        begun = [threading.Event() for _ in range(8)]
+        threads = [threading.Thread(target=call_until_it_fails, args=(event,), daemon=True) for event in begun]
+        asyncio.run(be_home_for_a_moment(begun))
+        for thread in threads:
+            thread.join(timeout=10)
+        assert not any(thread.is_alive() for thread in threads)
+    gc.collect()  # a coroutine that nobody awaited would be told of here
+    assert len(ended) == 40
+    assert {type(error) for error in ended} == {PluginUnavailable}
 
 
 # Callers that give up

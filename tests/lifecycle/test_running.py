@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from typing import Any
 
@@ -315,3 +316,21 @@ def test_whatever_a_host_does_the_model_says_who_answers(new_host: Any) -> None:
     run_state_machine_as_test(
         lambda: HostMachine(new_host), settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
     )
+
+
+def test_plugins_can_not_end_the_background_loop(host: Any) -> None:
+    async def setup(self: Any) -> None:
+        asyncio.get_running_loop().stop()
+        asyncio.get_running_loop().call_soon(sys.exit, 3)
+        self.background = asyncio.ensure_future(leave())
+        self.background.add_done_callback(asyncio.Future.exception)
+
+    async def leave() -> None:
+        raise SystemExit(4)
+
+    torn_down = []
+    host.add("one", setup=setup, run=whereabouts, teardown=lambda self: torn_down.append(True))
+    with host.registry.running() as registry:
+        registry.kind("part").sync.run()
+        registry.kind("part").sync.run()
+    assert torn_down
