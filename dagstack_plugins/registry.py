@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import threading
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -27,7 +26,6 @@ from dagstack_plugins.errors import (
     PluginLoadError,
     PluginRegistryError,
     RuntimeNotSupported,
-    TeardownErrors,
 )
 from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
@@ -81,14 +79,13 @@ class PluginRegistry:
         rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
         _installed(rules.runtime_for.values())
         self._home = HomeLoop()
-        self._looked_in: list[str] = []
+        self._looked_in: dict[str, None] = {}
         looked_in = self._looked_in
         self._catalogue = Catalogue(Validate(validate), self._home, lambda: tuple(looked_in))
         self._roster = Roster(self._catalogue, rules)
         resources = ResourceRegistry() if resource_registry is None else resource_registry
         self._rounds = Rounds(self, self._catalogue, self._roster, self._home, PluginContext(), resources)
         self._proxies: dict[tuple[str, str | None, frozenset[str]], Proxy] = {}
-        self._lock = threading.RLock()
         weakref.finalize(self, _unload, self._roster.unloads).atexit = False
 
     # Kinds
@@ -108,9 +105,8 @@ class PluginRegistry:
         if not isinstance(path, str | Path):
             raise TypeError(f"add_hookspecs takes the path of a hookspec or of a folder of kinds, found {path!r}")
         kinds = _read_all(hookspec_files(Path(path).expanduser()))
-        with self._lock:
-            self._catalogue.add_all(kinds)
-            self._roster.admit_waiting({kind.name for kind in kinds})
+        self._catalogue.add_all(kinds)
+        self._roster.admit_waiting({kind.name for kind in kinds})
         return [kind.name for kind in kinds]
 
     def slot(self, kind: str) -> Slot:
@@ -119,7 +115,7 @@ class PluginRegistry:
         Raises:
             KindUnknown: if the kind has no hookspec.
         """
-        slot = self._catalogue.find(kind)
+        slot = self._catalogue.find(kind) if isinstance(kind, str) else None
         if slot is None:
             raise self._roster.kind_unknown(kind)
         return slot
@@ -164,11 +160,9 @@ class PluginRegistry:
         """
         root = Path(path).expanduser().absolute()
         importlib.invalidate_caches()
-        with self._lock:
-            found = plugin_folders(root, recursive=recursive, ignore=ignore)
-            if str(root) not in self._looked_in:
-                self._looked_in.append(str(root))
-            return self._roster.take(self._roster.candidates(root, found), strict=strict)
+        found = plugin_folders(root, recursive=recursive, ignore=ignore)
+        self._looked_in[str(root)] = None
+        return self._roster.take(self._roster.candidates(root, found), strict=strict)
 
     def register(self, plugin: Any, manifest: ManifestLike) -> PluginManifest:
         """Register one plugin.
@@ -179,6 +173,7 @@ class PluginRegistry:
 
         Raises:
             PluginRegistryError: whatever is wrong with it, at once.
+            FileNotFoundError: if ``manifest`` is a path, and nothing is there.
         """
         return self._take_one(ObjectSource(plugin), manifest)
 
@@ -187,6 +182,7 @@ class PluginRegistry:
 
         Raises:
             PluginRegistryError: whatever is wrong with it, at once.
+            FileNotFoundError: if its manifest is a path, and nothing is there.
         """
         manifest = getattr(module, "DAGSTACK_PLUGIN_MANIFEST", None)
         if manifest is None:
@@ -198,8 +194,7 @@ class PluginRegistry:
 
     def _take_one(self, source: Source, given: ManifestLike) -> PluginManifest:
         manifest = _as_manifest(given)
-        with self._lock:
-            self._roster.take_one(source, manifest)
+        self._roster.take_one(source, manifest)
         return manifest
 
     def load_entry_points(self, group: str = GROUP, *, strict: bool = False) -> list[PluginManifest]:
@@ -213,33 +208,27 @@ class PluginRegistry:
             AmbiguousPlugin: at the end, if a second plugin of the same kind and name was found.
             ExceptionGroup: under ``strict``, all faults.
         """
-        with self._lock:
-            told = f"entry points {group!r}"
-            if told not in self._looked_in:
-                self._looked_in.append(told)
-            candidates = (
-                (source, found if isinstance(found, PluginRegistryError) else manifest_or_error(found))
-                for source, found in installed_plugins(group)
-                if isinstance(found, PluginRegistryError) or not self._roster.knows(found)
-            )
-            return self._roster.take(candidates, strict=strict)
+        self._looked_in[f"entry points {group!r}"] = None
+        candidates = (
+            (source, found if isinstance(found, PluginRegistryError) else manifest_or_error(found))
+            for source, found in installed_plugins(group)
+            if isinstance(found, PluginRegistryError) or not self._roster.knows(found)
+        )
+        return self._roster.take(candidates, strict=strict)
 
     async def unregister(self, kind: str, name: str) -> None:
         """Tear a plugin down, remove it, and forget its code.
 
         Raises:
-            PluginUnavailable: if there is none of that name.
+            KindUnknown: if the kind has no hookspec.
+            PluginUnavailable: if there is no plugin of that name.
             TeardownErrors: if it failed in its teardown; it is removed all the same.
+            PluginRegistryError: if a plugin asks for it in its own setup or teardown.
         """
         plugin = self._roster.named(kind, name)
         if plugin is None:
             raise self.slot(kind).table().unknown_plugin(name)
-        try:
-            await self._rounds.stop_one(plugin)
-        except TeardownErrors:
-            self._roster.drop(plugin)
-            raise
-        self._roster.drop(plugin)
+        await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
         """The manifests of all registered plugins, by kind and order."""
@@ -266,12 +255,13 @@ class PluginRegistry:
         """Start all plugins for a block, and tear them down after it.
 
         ``async with registry.running(ctx)`` makes the running loop the plugins' home; ``with registry.running(ctx)``,
-        for programs without a loop, brings one in a thread of its own.
+        for programs without a loop, brings one in a thread of its own. Blocks on one loop may overlap: plugins run
+        until the last one ends.
 
         Args:
             ctx: what the host lends to its plugins.
         """
-        return Running(self, lambda: self.setup_all(ctx), self.teardown_all)
+        return Running(self, lambda: self._rounds.enter(ctx), self._rounds.leave)
 
     async def setup_all(self, ctx: PluginContext | None = None, *, strict: bool = False) -> None:
         """Start every plugin that doesn't run yet, those it depends on first.
@@ -285,6 +275,8 @@ class PluginRegistry:
             AmbiguousPlugin: if nothing decides who is active, or a kind has two fallbacks; nothing was started.
             PluginUnavailable: if the environment names an unknown plugin; nothing was started.
             ExceptionGroup: under ``strict``, what failed.
+            PluginRegistryError: if plugins run on another event loop, or if a plugin asks for it in its own setup.
+            CancelledError: if the caller was cancelled; what this call had started was torn down.
         """
         await self._rounds.start(ctx, strict=strict)
 
@@ -293,6 +285,7 @@ class PluginRegistry:
 
         Raises:
             TeardownErrors: at the end, if some failed or overran.
+            PluginRegistryError: if a plugin asks for it in its own setup or teardown.
         """
         await self._rounds.stop()
 

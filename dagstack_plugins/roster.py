@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +18,15 @@ from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadErro
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.wording import nearest, printable
+from dagstack_plugins.wording import nearest, printable, shown
 
 _log: Final = logging.getLogger("dagstack_plugins")
 
 Candidate = tuple[Source, "PluginManifest | PluginRegistryError"]
+_Taken = tuple[Source, Plugin]
+
+_being_taken: ContextVar[frozenset[Hashable]] = ContextVar("dagstack_plugins.being_taken", default=frozenset())
+"""Rosters and places whose code is being loaded here, above us on the stack."""
 
 
 @attrs.frozen(eq=False)
@@ -51,14 +57,9 @@ class _Batch:
         first: kind and name to the place of the first plugin of that name that passed, or waits for its kind.
     """
 
-    taken: list[tuple[Source, Plugin]] = attrs.field(factory=list)
+    taken: list[_Taken] = attrs.field(factory=list)
     refusals: list[_Refusal] = attrs.field(factory=list)
     first: dict[tuple[str, str], str] = attrs.field(factory=dict)
-
-    def forget(self) -> None:
-        """None of them is registered: drop their code."""
-        for _, plugin in self.taken:
-            _forget(plugin)
 
 
 class _Places:
@@ -83,27 +84,38 @@ class _Places:
         """Forget where a plugin came from."""
         for place in self._of.pop(plugin):
             self._plugins[place].remove(plugin)
+            if not self._plugins[place]:
+                del self._plugins[place]
 
 
 class Roster:
     """Who is registered, who was refused, and who waits for a kind.
+
+    Code of plugins is loaded without a lock: while it is imported it may call the registry, and wait for other
+    threads. What came of it is checked again and settled at once, under the lock.
 
     Args:
         catalogue: the kinds, whose slots hold the plugins.
         rules: what the host says about where plugins run.
 
     Attributes:
-        plugins: all of them, refused ones included.
         unloads: what forgets the code of those that were loaded.
     """
 
     def __init__(self, catalogue: Catalogue, rules: HostRules) -> None:
-        self.plugins: list[Plugin] = []
         self.unloads: set[Callable[[], None]] = set()
+        self._plugins: dict[Plugin, None] = {}
         self._catalogue = catalogue
         self._rules = rules
         self._places = _Places()
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """All of them as they are now, refused ones included."""
+        with self._lock:
+            return tuple(self._plugins)
 
     def compiled(self, kind: str) -> CompiledKind:
         """A kind.
@@ -118,13 +130,14 @@ class Roster:
 
     def kind_unknown(self, kind: str) -> KindUnknown:
         """The error for a kind without a hookspec; it names the plugins that wait for one."""
-        waiting = [one.source.location for one in self._waiting if one.manifest.kind == kind]
+        with self._lock:
+            waiting = [one.source.location for one in self._waiting.values() if one.manifest.kind == kind]
         return self._kind_unknown(kind, f"; these plugins wait for it: {', '.join(waiting)}" if waiting else "")
 
     def _kind_unknown(self, kind: str, told: str) -> KindUnknown:
         names = self._catalogue.names()
         return KindUnknown(
-            f"kind {kind!r} has no hookspec{nearest(kind, names)}: registry.add_hookspecs(…) makes it known, "
+            f"kind {shown(kind)} has no hookspec{nearest(str(kind), names)}: registry.add_hookspecs(…) makes it known, "
             f"before or after its plugins are discovered; known are {', '.join(names)}{told}",
             kind=kind,
         )
@@ -142,16 +155,19 @@ class Roster:
                     yield FolderSource(file.parent), manifest_or_error(file)
             elif file.filename == str(root):
                 raise file
-            elif not self._taken_at(Path(file.filename).resolve()):
+            elif not self._taken_at([Path(file.filename).resolve()]):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
                 yield UnreadableSource(str(file.filename)), error
 
     def knows(self, file: Path) -> bool:
-        """Whether the plugin of a manifest's file is registered; a refused one gets another chance."""
-        return self._taken_at(file.parent.resolve())
+        """Whether the plugin of a manifest's file is registered, or on its way; a refused one gets another chance."""
+        place = file.parent.resolve()
+        # Code that discovers its own folder while it is imported would be imported again, for ever.
+        return (self, place) in _being_taken.get() or self._taken_at([place])
 
-    def _taken_at(self, place: Hashable) -> bool:
-        return any(not plugin.refused for plugin in self._places.at([place]))
+    def _taken_at(self, places: Collection[Hashable]) -> bool:
+        with self._lock:
+            return any(not plugin.refused for plugin in self._places.at(places))
 
     def take_one(self, source: Source, manifest: PluginManifest) -> None:
         """Register one plugin.
@@ -160,9 +176,15 @@ class Roster:
             PluginRegistryError: whatever is wrong with it.
         """
         compiled = self.compiled(manifest.kind)
-        if (first := self._first(source, manifest)) is not None:
-            raise _duplicate(manifest, [first, source.location])
-        self._keep(source, admit(source, manifest, compiled, self._rules))
+        self._check_name(source, manifest)
+        plugin = admit(source, manifest, compiled, self._rules)
+        try:
+            with self._lock:
+                self._check_name(source, manifest)
+                self._keep(source, plugin)
+        except AmbiguousPlugin:
+            _forget(plugin)
+            raise
 
     def take(self, candidates: Iterable[Candidate], *, strict: bool) -> list[PluginManifest]:
         """Register what can be, and keep the rest as refused.
@@ -183,13 +205,18 @@ class Roster:
             for source, found in candidates:
                 self._try(source, found, batch)
         except BaseException:
-            batch.forget()
+            _forget_all(batch.taken)
             raise
-        errors = [refusal.error for refusal in batch.refusals]
+        with self._lock:
+            outrun = self._outrun(batch)
+            errors = [refusal.error for refusal in batch.refusals]
+            if not (strict and errors):
+                self._settle(batch)
+        _forget_all(outrun)
         if strict and errors:
-            batch.forget()
+            _forget_all(batch.taken)
             raise ExceptionGroup("plugins are faulty, none was registered", errors)
-        self._settle(batch)
+        self._admit_if_known(batch)
         _raise_duplicates(errors)
         return [plugin.manifest for _, plugin in batch.taken if plugin.manifest is not None]
 
@@ -197,75 +224,116 @@ class Roster:
         if isinstance(found, PluginRegistryError):
             batch.refusals.append(_Refusal(source, None, found))
             return
+        token = _being_taken.set(_being_taken.get() | {(self, place) for place in _places(source, found)})
         try:
-            if (first := batch.first.get(found.key) or self._first(source, found)) is not None:
-                raise _duplicate(found, [first, source.location])
+            self._check_name(source, found, batch.first.get(found.key))
             batch.taken.append((source, admit(source, found, self.compiled(found.kind), self._rules)))
             batch.first[found.key] = source.location
         except PluginRegistryError as error:
             batch.refusals.append(_Refusal(source, found, error))
             if isinstance(error, KindUnknown):
                 batch.first[found.key] = source.location
+        finally:
+            _being_taken.reset(token)
+
+    def _outrun(self, batch: _Batch) -> list[_Taken]:
+        """Set aside what others registered while the batch was loaded; another plugin's name is a refusal."""
+        outrun, still = [], []
+        for source, plugin in batch.taken:
+            assert plugin.manifest is not None
+            try:
+                if source.place is not None and self._taken_at(_places(source, plugin.manifest)):
+                    outrun.append((source, plugin))
+                    continue
+                self._check_name(source, plugin.manifest)
+                still.append((source, plugin))
+            except AmbiguousPlugin as error:
+                batch.refusals.append(_Refusal(source, plugin.manifest, error))
+                outrun.append((source, plugin))
+        batch.taken[:] = still
+        return outrun
 
     def _settle(self, batch: _Batch) -> None:
         sources = [(source, plugin.manifest) for source, plugin in batch.taken]
         sources += [(refusal.source, refusal.manifest) for refusal in batch.refusals]
         # All are dropped before any is kept: several plugins may come from one place.
         before = self._places.at(place for source, manifest in sources for place in _places(source, manifest))
-        earlier = [plugin for plugin in before if plugin.refused]
-        for plugin in earlier:
-            self.drop(plugin)
+        earlier = {(plugin.location, plugin.reason): plugin for plugin in before if plugin.refused}
+        for plugin in before:
+            if plugin.refused:
+                self.drop(plugin)
         for source, plugin in batch.taken:
             self._keep(source, plugin)
         for refusal in batch.refusals:
             self._refuse(refusal, earlier)
 
+    def _admit_if_known(self, batch: _Batch) -> None:
+        """A kind may have been added while the batch was loaded, when those that want it did not wait yet."""
+        unknown = {one.error.kind for one in batch.refusals if isinstance(one.error, KindUnknown) and one.error.kind}
+        if known := {kind for kind in unknown if self._catalogue.find(kind) is not None}:
+            self.admit_waiting(known)
+
     def admit_waiting(self, kinds: Collection[str]) -> None:
         """Take in the plugins that waited for these kinds."""
-        ready = [(one.source, one.manifest) for one in self._waiting if one.manifest.kind in kinds]
+        with self._lock:
+            ready = [self._waiting.pop(key) for key in list(self._waiting) if key[0] in kinds]
         # Second ones of a name were refused when they came, so none of these is ambiguous.
-        self.take(ready, strict=False)
+        self.take([(one.source, one.manifest) for one in ready], strict=False)
         for kind in kinds:
             self._show_refused(kind)
 
     def _show_refused(self, kind: str) -> None:
         """Let callers of a kind see what was refused before the kind was known."""
         slot = self._catalogue.find(kind)
-        for plugin in self.plugins:
-            if slot is not None and plugin.refused and plugin.kind == kind and plugin not in slot.plugins:
-                slot.add(plugin)
+        if slot is None:
+            return
+        with self._lock:
+            for plugin in self._plugins:
+                if plugin.refused and plugin.kind == kind:
+                    slot.add(plugin)
 
     def named(self, kind: str, name: str) -> Plugin | None:
         """The plugin of a kind and name; of several, the one that was not refused."""
-        found = [plugin for plugin in self.plugins if (plugin.kind, plugin.name) == (kind, name)]
-        return next((plugin for plugin in found if not plugin.refused), found[0] if found else None)
+        slot = self._catalogue.find(kind)
+        if slot is not None and (accepted := slot.accepted(name)) is not None:
+            return accepted
+        return next((plugin for plugin in self.plugins if (plugin.kind, plugin.name) == (kind, name)), None)
 
     def drop(self, plugin: Plugin) -> None:
         """Let a plugin go, and forget its code; once, however many ask for it."""
-        if plugin not in self.plugins:
-            return
-        self.plugins.remove(plugin)
-        self._waiting = [one for one in self._waiting if one.plugin is not plugin]
-        self._places.remove(plugin)
-        slot = self._catalogue.find(plugin.kind) if plugin.kind else None
-        if slot is not None and plugin in slot.plugins:
-            slot.remove(plugin)
-        if plugin.unload is not None:
-            self.unloads.discard(plugin.unload)
+        with self._lock:
+            if plugin not in self._plugins:
+                return
+            del self._plugins[plugin]
+            self._places.remove(plugin)
+            if plugin.manifest is not None:
+                waiting = self._waiting.get(plugin.manifest.key)
+                if waiting is not None and waiting.plugin is plugin:
+                    del self._waiting[plugin.manifest.key]
+            slot = self._catalogue.find(plugin.kind) if plugin.kind else None
+            if slot is not None:
+                slot.remove(plugin)
+            if plugin.unload is not None:
+                self.unloads.discard(plugin.unload)
         _forget(plugin)
+
+    def _check_name(self, source: Source, manifest: PluginManifest, before: str | None = None) -> None:
+        first = before or self._first(source, manifest)
+        if first is not None:
+            raise _duplicate(manifest, [first, source.location])
 
     def _first(self, source: Source, manifest: PluginManifest) -> str | None:
         """Where the plugin is that has a manifest's name already, if there is one."""
-        slot = self._catalogue.find(manifest.kind)
-        if slot is not None:
-            taken = slot.accepted(manifest.name)
+        with self._lock:
+            slot = self._catalogue.find(manifest.kind)
+            taken = slot.accepted(manifest.name) if slot is not None else None
+            if taken is None and (waiting := self._waiting.get(manifest.key)) is not None:
+                here = self._places.at(_places(source, manifest))
+                taken = waiting.plugin if waiting.plugin not in here else None
             return taken.location if taken is not None else None
-        here = self._places.at(_places(source, manifest))
-        others = (one.plugin for one in self._waiting if one.manifest.key == manifest.key)
-        return next((plugin.location for plugin in others if plugin not in here), None)
 
     def _keep(self, source: Source, plugin: Plugin) -> None:
-        self.plugins.append(plugin)
+        self._plugins[plugin] = None
         self._places.add(plugin, _places(source, plugin.manifest))
         if plugin.unload is not None:
             self.unloads.add(plugin.unload)
@@ -273,10 +341,9 @@ class Roster:
         if slot is not None:
             slot.add(plugin)
 
-    def _refuse(self, refusal: _Refusal, earlier: Sequence[Plugin]) -> None:
+    def _refuse(self, refusal: _Refusal, earlier: Mapping[tuple[str, str], Plugin]) -> None:
         plugin = refused(refusal.source.location, refusal.error, refusal.manifest)
-        same = (one for one in earlier if (one.location, one.reason) == (plugin.location, plugin.reason))
-        known = next(same, None)
+        known = earlier.get((plugin.location, plugin.reason))
         if known is not None:
             plugin.error, plugin.since = known.error, known.since
         else:
@@ -285,7 +352,7 @@ class Roster:
             _log.warning("plugin %s at %s was refused: %s", *told)
         self._keep(refusal.source, plugin)
         if isinstance(refusal.error, KindUnknown) and refusal.manifest is not None:
-            self._waiting.append(_Waiting(refusal.source, refusal.manifest, plugin))
+            self._waiting[refusal.manifest.key] = _Waiting(refusal.source, refusal.manifest, plugin)
 
 
 def _places(source: Source, manifest: PluginManifest | None) -> set[Hashable]:
@@ -328,3 +395,9 @@ def _raise_duplicates(errors: Sequence[PluginRegistryError]) -> None:
 def _forget(plugin: Plugin) -> None:
     if plugin.unload is not None:
         plugin.unload()
+
+
+def _forget_all(taken: Iterable[_Taken]) -> None:
+    """They are not registered: drop their code."""
+    for _, plugin in taken:
+        _forget(plugin)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from dagstack_plugins.context import PluginContext
@@ -15,7 +17,7 @@ from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import PluginRegistryError, PluginUnavailable, TeardownErrors
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.lifecycle.configuration import plugin_config
-from dagstack_plugins.lifecycle.order import dependencies, generations
+from dagstack_plugins.lifecycle.order import Edges, dependencies, generations
 from dagstack_plugins.lifecycle.startup import may_start, start_all, stop_all
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.resources import ResourceRegistry
@@ -50,7 +52,8 @@ class Rounds:
         self._roster = roster
         self._home = home
         self._context = context
-        self._round: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._blocks = 0
 
     async def start(self, ctx: PluginContext | None, *, strict: bool) -> None:
         """Start every plugin that doesn't run yet; the running loop becomes the plugins' home."""
@@ -61,33 +64,58 @@ class Rounds:
             if ctx is not None:
                 self._context = ctx
                 self.resources = self.resources if ctx.resources is None else ctx.resources
-            edges, problems = dependencies(self._roster.plugins)
+            plugins = self._roster.plugins
+            edges, problems = dependencies(plugins)
             # Of all, running ones too: what starts now may close a circle through them.
-            order = generations([plugin for plugin in self._roster.plugins if not plugin.refused], edges)
+            order = generations([plugin for plugin in plugins if not plugin.refused], edges)
             self._check_choices()
+            only = self._only_ones()
+            await self._make_way(only, order, edges)
             asked = [[plugin for plugin in generation if may_start(plugin)] for generation in order]
-            wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems)] for generation in asked]
-            await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
-            if strict:
-                await self._all_or_nothing(asked)
+            wanted = [
+                [plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked
+            ]
+            try:
+                await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
+                if strict:
+                    _all_or_nothing(asked)
+            except BaseException as error:
+                await self._take_back(asked, error)
+                raise
+
+    async def enter(self, ctx: PluginContext | None) -> None:
+        """Start, for a block that ``leave`` ends."""
+        await self.start(ctx, strict=False)
+        self._blocks += 1
+
+    async def leave(self) -> None:
+        """Stop, if no other block is open: blocks may overlap."""
+        self._blocks -= 1
+        if self._blocks == 0:
+            await self.stop()
 
     async def stop(self) -> None:
         """Tear down every plugin that runs."""
         await self._at_home(self._stop_running)
 
-    async def stop_one(self, plugin: Plugin) -> None:
-        """Tear down one plugin."""
-        await self._at_home(self._stop_started, plugin)
+    async def remove(self, plugin: Plugin) -> None:
+        """Tear down one plugin, and drop it from the roster."""
+        await self._at_home(self._stop_and_drop, plugin)
 
-    async def _stop_started(self, plugin: Plugin) -> None:
+    async def _stop_and_drop(self, plugin: Plugin) -> None:
+        # Dropped in the same round: one that waits for its turn would start it again.
         async with self._alone(asyncio.get_running_loop()):
-            if plugin.usable:
-                await self._stop([[plugin]])
+            try:
+                if plugin.usable:
+                    await self._stop([[plugin]])
+            finally:
+                self._roster.drop(plugin)
 
     async def _stop_running(self) -> None:
         async with self._alone(asyncio.get_running_loop()):
-            edges, _ = dependencies(self._roster.plugins)
-            await self._stop(generations([plugin for plugin in self._roster.plugins if plugin.usable], edges))
+            plugins = self._roster.plugins
+            edges, _ = dependencies(plugins)
+            await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
 
     async def _stop(self, order: Sequence[Sequence[Plugin]]) -> None:
         await stop_all(order, self._changed, self._context.logger)
@@ -103,7 +131,7 @@ class Rounds:
         home = self._home.loop
         if home is None or home is loop or not home.is_running():
             return
-        starting = self._round is not None and self._round[0] is home and self._round[1].locked()
+        starting = self._lock is not None and self._lock[0] is home and self._lock[1].locked()
         if not starting and not any(one.usable for one in self._roster.plugins):
             return
         raise PluginRegistryError(
@@ -111,11 +139,29 @@ class Rounds:
             "call it there, or await registry.teardown_all() first"
         )
 
-    def _alone(self, loop: asyncio.AbstractEventLoop) -> asyncio.Lock:
-        """One round at a time; a lock belongs to its loop."""
-        if self._round is None or self._round[0] is not loop:
-            self._round = (loop, asyncio.Lock())
-        return self._round[1]
+    @asynccontextmanager
+    async def _alone(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
+        """One round at a time.
+
+        Raises:
+            PluginRegistryError: for what a plugin asks for in its setup or teardown, which would wait for itself.
+        """
+        if any(one.rounds is self and not one.over for one in _rounds_around.get()):
+            raise PluginRegistryError(
+                "a plugin cannot start, stop or unregister plugins in its own setup or teardown, which would wait for "
+                "itself; let depends_on in the manifest say what must run first, or leave it to the host"
+            )
+        # A lock belongs to its loop.
+        if self._lock is None or self._lock[0] is not loop:
+            self._lock = (loop, asyncio.Lock())
+        async with self._lock[1]:
+            this = _Round(self)
+            token = _rounds_around.set((*_rounds_around.get(), this))
+            try:
+                yield
+            finally:
+                this.over = True
+                _rounds_around.reset(token)
 
     def _changed(self, plugin: Plugin) -> None:
         slot = self._catalogue.find(str(plugin.kind))
@@ -169,38 +215,74 @@ class Rounds:
                     ", ".join(plain),
                 )
 
-    def _takes_part(self, plugin: Plugin, problems: Mapping[Plugin, str]) -> bool:
+    def _only_ones(self) -> dict[str, tuple[str, Plugin | None]]:
+        """Of each kind that runs one plugin at a time, the name of that one, and the plugin unless it was refused."""
+        found = {}
+        for slot in self._catalogue:
+            if slot.compiled.kind.singleton_per_runtime and slot.plugins:
+                # One that runs stays, unless the host chose another.
+                candidates = [plugin for plugin in slot.plugins if plugin.usable]
+                candidates = candidates or [plugin for plugin in slot.plugins if may_start(plugin)]
+                first = next(iter(in_order(candidates)), None)
+                if slot.chosen is not None:
+                    found[slot.compiled.kind.name] = slot.chosen[0], slot.accepted(slot.chosen[0])
+                elif first is not None:
+                    found[slot.compiled.kind.name] = str(first.name), first
+        return found
+
+    async def _make_way(
+        self, only: Mapping[str, tuple[str, Plugin | None]], order: Sequence[Sequence[Plugin]], edges: Edges
+    ) -> None:
+        """Stop what runs in the place of another that was chosen since, and all that depends on it."""
+        stopping: set[Plugin] = set()
+        for plugin in (plugin for generation in order for plugin in generation if plugin.usable):
+            _, chosen = only.get(str(plugin.kind), ("", None))
+            replaced = chosen is not None and chosen is not plugin and may_start(chosen)
+            if replaced or not stopping.isdisjoint(edges[plugin]):
+                stopping.add(plugin)
+        try:
+            await self._stop([[plugin for plugin in generation if plugin in stopping] for generation in order])
+        except TeardownErrors as error:
+            self._context.logger.error("%s", error)
+
+    def _takes_part(
+        self, plugin: Plugin, problems: Mapping[Plugin, str], only: Mapping[str, tuple[str, Plugin | None]]
+    ) -> bool:
         if plugin in problems:
             error = PluginUnavailable(problems[plugin], kind=plugin.kind, plugin=plugin.name)
             plugin.become(PluginState.UNAVAILABLE, problems[plugin], error)
             self._context.logger.error("plugin %s is unavailable: %s", plugin.label, problems[plugin])
             self._changed(plugin)
             return False
-        slot = self._catalogue.find(str(plugin.kind))
-        active = _only_one(slot) if slot is not None else None
-        if active is None or active is plugin:
+        name, chosen = only.get(str(plugin.kind), (plugin.name, plugin))
+        if chosen is plugin:
             return True
-        reason = f"stands by: kind {plugin.kind!r} runs one plugin at a time, and {active.name!r} is active"
+        reason = f"stands by: kind {plugin.kind!r} runs one plugin at a time, and {name!r} is active"
         plugin.become(PluginState.REGISTERED, reason)
+        self._changed(plugin)
         return False
 
-    async def _all_or_nothing(self, asked: Sequence[Sequence[Plugin]]) -> None:
-        failed = [plugin.error for generation in asked for plugin in generation if not plugin.usable]
-        errors = [error for error in failed if isinstance(error, Exception)]
-        if not errors:
-            return
-        failure = ExceptionGroup("plugins failed to start, those that had started were torn down", errors)
+    async def _take_back(self, asked: Sequence[Sequence[Plugin]], error: BaseException) -> None:
+        """Tear down what a start had started, as something ends it."""
         try:
             await self._stop([[plugin for plugin in generation if plugin.usable] for generation in asked])
-        except TeardownErrors as error:
-            failure.add_note(str(error))
-        raise failure
+        except TeardownErrors as failures:
+            error.add_note(str(failures))
 
 
-def _only_one(slot: Slot) -> Plugin | None:
-    """The one plugin that runs, of a kind that runs one at a time."""
-    if not slot.compiled.kind.singleton_per_runtime:
-        return None
-    if slot.chosen is not None:
-        return slot.accepted(slot.chosen[0])
-    return in_order(plugin for plugin in slot.plugins if plugin.usable or may_start(plugin))[0]
+def _all_or_nothing(asked: Sequence[Sequence[Plugin]]) -> None:
+    failed = [plugin.error for generation in asked for plugin in generation if not plugin.usable]
+    errors = [error for error in failed if isinstance(error, Exception)]
+    if errors:
+        raise ExceptionGroup("plugins failed to start, those that had started were torn down", errors)
+
+
+class _Round:
+    """One round of starting or stopping, as code that it runs sees it: tasks outlive the round that they began in."""
+
+    def __init__(self, rounds: Rounds) -> None:
+        self.rounds = rounds
+        self.over = False
+
+
+_rounds_around: ContextVar[tuple[_Round, ...]] = ContextVar("dagstack_plugins.rounds", default=())

@@ -48,7 +48,7 @@ class Slot:
 
     def __init__(self, compiled: CompiledKind, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
         self.compiled = compiled
-        self.plugins: list[Plugin] = []
+        self._plugins: dict[Plugin, None] = {}
         self._set_active: str | None = None
         self._environment: str | None = None
         self._home = home
@@ -57,6 +57,11 @@ class Slot:
         self._lock = threading.RLock()
         self._table: Table | None = None
         self._linked: weakref.WeakSet[Linked] = weakref.WeakSet()
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The kind's plugins as they are now, refused ones included."""
+        return tuple(self._plugins)
 
     @property
     def variable(self) -> str:
@@ -90,7 +95,7 @@ class Slot:
         Raises:
             PluginUnavailable: if the kind has plugins, but none of that name.
         """
-        if self.chosen is not None and self.plugins and self.table().named(self.chosen[0]) is None:
+        if self.chosen is not None and self._plugins and self.table().named(self.chosen[0]) is None:
             raise self.table().unknown_plugin(self.chosen[0], f", which {self.chosen[1]} names")
 
     def accepted(self, name: str) -> Plugin | None:
@@ -101,7 +106,7 @@ class Slot:
         """The table of now."""
         with self._lock:
             if self._table is None:
-                self._table = Table(self.compiled, tuple(self.plugins), self.chosen, self._home, self._looked_in())
+                self._table = Table(self.compiled, self.plugins, self.chosen, self._home, self._looked_in())
             return self._table
 
     def changed(self) -> None:
@@ -110,6 +115,7 @@ class Slot:
             self._table = None
             for dispatcher in self._linked:
                 dispatcher.unlink()
+            self._linked.clear()
 
     def link(self, dispatcher: Linked) -> None:
         """Let a dispatcher compile itself from the table of now, and be told when that changes."""
@@ -121,7 +127,7 @@ class Slot:
     def add(self, plugin: Plugin) -> None:
         """A plugin of this kind, or a refused one."""
         with self._lock:
-            self.plugins.append(plugin)
+            self._plugins[plugin] = None
             if not plugin.refused and plugin.name is not None:
                 self._accepted[plugin.name] = plugin
             self.changed()
@@ -129,7 +135,7 @@ class Slot:
     def remove(self, plugin: Plugin) -> None:
         """Forget a plugin."""
         with self._lock:
-            self.plugins.remove(plugin)
+            self._plugins.pop(plugin, None)
             if plugin.name is not None and self._accepted.get(plugin.name) is plugin:
                 del self._accepted[plugin.name]
             self.changed()

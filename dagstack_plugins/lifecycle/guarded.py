@@ -33,17 +33,19 @@ class Overrun(TimeoutError):
         self.leaked = leaked
 
 
-class Abandoned(asyncio.CancelledError):
-    """The host gave up waiting.
+class Abandoned(Exception):
+    """The host gave up waiting; whoever catches it raises ``cancelled`` on, which ``asyncio.timeout`` looks for.
 
     Args:
         message: what ran.
         leaked: whether its code may still run.
+        cancelled: the cancellation of the host.
     """
 
-    def __init__(self, message: str, *, leaked: bool) -> None:
+    def __init__(self, message: str, *, leaked: bool, cancelled: asyncio.CancelledError) -> None:
         super().__init__(message)
         self.leaked = leaked
+        self.cancelled = cancelled
 
 
 class Guard:
@@ -111,8 +113,9 @@ async def _contained(coroutine: Coroutine[Any, Any, Any], told: str) -> Any:
 async def _bounded(future: asyncio.Future[Any], timeout: float, told: str) -> Any:
     try:
         done, _ = await asyncio.wait({future}, timeout=timeout)
-    except asyncio.CancelledError:
-        raise Abandoned(f"{told} was cancelled by the host", leaked=not await _ended(future)) from None
+    except asyncio.CancelledError as error:
+        leaked = not await _ended(future)
+        raise Abandoned(f"{told} was cancelled by the host", leaked=leaked, cancelled=error) from None
     if not done:
         raise Overrun(f"{told} took longer than {timeout:g} s", leaked=not await _ended(future))
     if future.cancelled():

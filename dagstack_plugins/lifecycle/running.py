@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from dagstack_plugins.errors import DispatchMismatch, TeardownErrors
+from dagstack_plugins.errors import DispatchMismatch
 from dagstack_plugins.runtimes.home import BackgroundLoop
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ class Running(Generic[T]):
 
     Args:
         value: what the block gets.
-        start: starts the plugins.
+        start: starts the plugins, or leaves nothing behind.
         stop: tears them down.
     """
 
@@ -31,14 +31,7 @@ class Running(Generic[T]):
         self._stack = ExitStack()
 
     async def __aenter__(self) -> T:
-        try:
-            await self._start()
-        except BaseException as error:
-            try:
-                await self._stop()
-            except TeardownErrors as failures:
-                error.add_note(str(failures))
-            raise
+        await self._start()
         return self._value
 
     async def __aexit__(

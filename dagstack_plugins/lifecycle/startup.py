@@ -75,13 +75,13 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         timeout = plugin.manifest.startup_timeout_sec if plugin.manifest else 30
         await _run(plugin, "setup", guard, timeout)
         plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), timeout, told))
-    except (Exception, Abandoned) as error:
+    except Exception as error:
         if plugin.context is not None:
             plugin.context.cancel()
         _fail(plugin, error, logger)
-        await _release(plugin, logger)
+        await _release(plugin, guard, logger)
         if isinstance(error, Abandoned):
-            raise
+            raise error.cancelled from None
     else:
         # Again: a call that was under way when it stopped may have made one with the context of before.
         plugin.implementations.clear()
@@ -89,6 +89,10 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
     finally:
         plugin.setup_seconds = time.perf_counter() - started
         tell(plugin)
+
+
+def _teardown_timeout(plugin: Plugin) -> float:
+    return plugin.manifest.teardown_timeout_sec if plugin.manifest else 15
 
 
 async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
@@ -110,12 +114,14 @@ def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     logger.error("plugin %s is %s: %s", plugin.label, state, told, exc_info=traceback)
 
 
-async def _release(plugin: Plugin, logger: logging.Logger) -> None:
+async def _release(plugin: Plugin, guard: Guard, logger: logging.Logger) -> None:
     """Take back what was lent to one plugin alone, such as its temporary directory."""
     if plugin.context is None or plugin.context.resources is None:
         return
     try:
-        await plugin.context.resources.arelease()
+        await guard.run(plugin.context.resources.arelease, (), _teardown_timeout(plugin), "closing its resources")
+    except Abandoned as error:
+        raise error.cancelled from None
     except Exception as error:
         logger.error("resources of plugin %s could not be closed", plugin.label, exc_info=error)
 
@@ -148,18 +154,18 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     if plugin.context is not None:
         plugin.context.cancel()
     try:
-        said = await _run(plugin, "teardown", guard, plugin.manifest.teardown_timeout_sec if plugin.manifest else 15)
+        said = await _run(plugin, "teardown", guard, _teardown_timeout(plugin))
+    except Abandoned as error:
+        plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)
+        raise error.cancelled from None
     except Exception as error:
         state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
         plugin.become(state, f"teardown failed: {raised(error)}", error)
         return error
-    except Abandoned as error:
-        plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)
-        raise
     else:
         if said is False:
             plugin.become(PluginState.REQUIRES_RESTART, "its teardown asks for a new process")
         return None
     finally:
         tell(plugin)
-        await _release(plugin, logger)
+        await _release(plugin, guard, logger)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from dagstack_plugins import (
     DependencyCycle,
     DispatchMismatch,
     PluginContext,
+    PluginRegistryError,
     PluginState,
     PluginUnavailable,
     TeardownErrors,
@@ -28,6 +31,14 @@ READY, REGISTERED, STOPPED, UNAVAILABLE = (
     PluginState.STOPPED,
     PluginState.UNAVAILABLE,
 )
+
+
+def threads_end(before: int) -> bool:
+    """Whether all threads beyond those of before end; one that has delivered its result may take another moment."""
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return threading.active_count() == before
 
 
 async def whereabouts(self: Any) -> Any:
@@ -55,7 +66,7 @@ def test_with_brings_a_loop_in_a_thread_of_its_own(host: Any) -> None:
         assert asyncio.run(registry.kind("part").run()) == [(loop, thread)]
     assert host.log == ["start a", "stop a"]
     assert loop.is_closed()
-    assert threading.active_count() == before
+    assert threads_end(before)
 
 
 def test_both_forms_take_a_context_and_may_follow_each_other(host: Any) -> None:
@@ -104,7 +115,7 @@ def test_failures_of_teardown_are_told_at_the_end_of_the_block(host: Any) -> Non
     with pytest.raises(TeardownErrors, match="stuck"), host.registry.running():
         assert host.run() == ["a", "b"]
     assert host.log == ["start b", "stop b"]
-    assert threading.active_count() == before
+    assert threads_end(before)
 
 
 def enter(host: Any) -> None:
@@ -129,7 +140,7 @@ def test_what_can_not_start_leaves_nothing_behind(host: Any, form: Any) -> None:
     with pytest.raises(DependencyCycle):
         form(host)
     assert set(host.states().values()) == {REGISTERED}
-    assert threading.active_count() == before
+    assert threads_end(before)
 
 
 async def test_a_host_cancelled_while_plugins_start_tears_down_what_started(host: Any) -> None:
@@ -334,3 +345,116 @@ def test_plugins_can_not_end_the_background_loop(host: Any) -> None:
         registry.kind("part").sync.run()
         registry.kind("part").sync.run()
     assert torn_down
+
+
+async def test_blocks_may_overlap_and_the_last_one_tears_down(host: Any) -> None:
+    host.track("a")
+    async with host.registry.running():
+        async with host.registry.running():
+            host.track("b")
+        assert host.run() == ["a"]
+        async with host.registry.running():
+            assert host.run() == ["a", "b"]
+        assert host.run() == ["a", "b"]
+    assert host.states() == {"a": STOPPED, "b": STOPPED}
+
+
+@pytest.mark.parametrize("refuse", ["circle", "sync", "cancelled"])
+async def test_a_start_that_fails_tears_down_nothing_of_others(host: Any, refuse: str) -> None:
+    async def never(self: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def start_another() -> None:
+        async with host.registry.running():
+            raise AssertionError("must not be reached")
+
+    host.track("a")
+    await host.registry.setup_all()
+    if refuse == "circle":
+        host.add("b", depends_on=["c"])
+        host.add("c", depends_on=["b"])
+        with pytest.raises(DependencyCycle):
+            await start_another()
+    elif refuse == "sync":
+        with pytest.raises(PluginRegistryError, match="another event loop"):
+            await asyncio.to_thread(host.registry.running().__enter__)
+    else:
+        host.add("b", setup=never)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await start_another()
+    assert host.run() == ["a"]
+    await host.registry.teardown_all()
+    assert host.log == ["start a", "stop a"]
+
+
+@pytest.mark.parametrize("when", ["setup", "teardown"])
+@pytest.mark.parametrize("what", ["setup_all", "teardown_all", "unregister"])
+async def test_a_plugin_that_would_wait_for_itself_is_told_at_once(host: Any, when: str, what: str) -> None:
+    told: list[str] = []
+
+    async def ask(self: Any, ctx: Any = None) -> None:
+        args = ("part", "a") if what == "unregister" else ()
+        with pytest.raises(PluginRegistryError, match="wait for itself") as caught:
+            await getattr(host.registry, what)(*args)
+        told.append(str(caught.value))
+
+    host.add("a", **{when: ask})
+    async with host.registry.running():
+        assert host.run() == ["a"]
+    assert len(told) == 1
+
+
+async def test_a_task_that_a_setup_began_may_start_plugins_later(host: Any) -> None:
+    began = asyncio.Event()
+
+    async def later() -> None:
+        await began.wait()
+        host.track("b")
+        await host.registry.setup_all()
+
+    def setup(self: Any) -> None:
+        pass
+
+    async def setup_async(self: Any) -> None:
+        host.task = asyncio.ensure_future(later())
+
+    host.add("a", setup=setup_async)
+    async with host.registry.running():
+        began.set()
+        await host.task
+        assert host.run() == ["a", "b"]
+
+
+async def test_one_that_is_removed_does_not_start_again(host: Any) -> None:
+    """A round that waits for its turn sees that the plugin is gone."""
+
+    async def teardown(self: Any) -> None:
+        host.waiting = asyncio.ensure_future(host.registry.setup_all())
+        await asyncio.sleep(0.01)
+
+    host.track("a")
+    host.track("b", teardown=teardown)
+    async with host.registry.running():
+        host.log.clear()
+        context = contextvars.Context()  # as if somebody else had asked for the other round
+        await asyncio.create_task(host.registry.unregister("part", "b"), context=context)
+        await asyncio.gather(host.waiting, return_exceptions=True)
+        assert host.log == []
+        assert set(host.states()) == {"a"}
+
+
+async def test_closing_a_plugins_resources_has_a_timeout(host: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck:
+        async def aclose(self) -> None:
+            await asyncio.Event().wait()
+
+    host.registry.resource_registry.register("stuck", factory=Stuck, scope="plugin")
+    host.add(
+        "a", setup=lambda self, ctx: ctx.resources.stuck, resources={"required": ["stuck"]}, teardown_timeout_sec=0.05
+    )
+    async with host.registry.running():
+        pass
+    assert host.states() == {"a": STOPPED}
+    assert "resources of plugin part/a could not be closed" in caplog.text
+    host.registry.resource_registry.close()
