@@ -224,9 +224,13 @@ class Roster:
         if isinstance(found, PluginRegistryError):
             batch.refusals.append(_Refusal(source, None, found))
             return
-        token = _being_taken.set(_being_taken.get() | {(self, place) for place in _places(source, found)})
+        places = _places(source, found)
+        token = _being_taken.set(_being_taken.get() | {(self, place) for place in places})
         try:
-            self._check_name(source, found, batch.first.get(found.key))
+            with self._lock:
+                if self._taken_at(places):  # by another thread, since it was found
+                    return
+                self._check_name(source, found, batch.first.get(found.key))
             batch.taken.append((source, admit(source, found, self.compiled(found.kind), self._rules)))
             batch.first[found.key] = source.location
         except PluginRegistryError as error:
