@@ -50,17 +50,19 @@ class CapabilityDispatcher(HookDispatcher):
         index = CapabilityIndex(plugins, table.hook(self.hook).match)
         typed = table.compiled.codecs[self.hook].typed
         wants = [_matcher(plugin, self.hook, typed=typed) for plugin in plugins]
-        fallback = fallback_of(table, plugins)
+        made = table.implementations(self.hook)
+        last = fallback_of(table, plugins)
+        fallback = None if last is None else table.implementation(last, self.hook)
 
         def choose(payload: Any) -> Implementation:
             carried = index.carried(payload)
             for place in index.matching(carried):
                 want = wants[place]
                 if want is None or want(payload):
-                    return table.implementation(plugins[place], self.hook)
+                    return made[place]
             if fallback is None:
                 raise self._no_match(table, carried)
-            return table.implementation(fallback, self.hook)
+            return fallback
 
         return choose
 

@@ -75,7 +75,7 @@ class Table:
 
     @cached_property
     def _by_name(self) -> dict[str, Plugin]:
-        # Reversed, so that the one that was accepted wins over a refused one of the same name.
+        # Refused ones first, so that one of the same name that was accepted wins.
         ordered = sorted(self.plugins, key=lambda plugin: not plugin.refused)
         return {plugin.name: plugin for plugin in ordered if plugin.name is not None}
 

@@ -141,7 +141,7 @@ def bind_native(function: Callable[..., Any]) -> Binding:
         raise BindingFault(f"takes {', '.join(strange)}; a hookimpl takes 'payload' and 'call', or fewer of them")
     return Binding(
         method=function,
-        is_async=inspect.iscoroutinefunction(function),
+        is_async=inspect.iscoroutinefunction(_code(function)),
         whole="payload" if "payload" in names else None,
         call="call" in names,
     )

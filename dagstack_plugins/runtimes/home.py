@@ -8,7 +8,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, Self, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginUnavailable
@@ -66,9 +66,10 @@ class HomeLoop:
         """
         if asyncio.get_running_loop() is self._loop:
             return await function(*args)
-        errand = self._submit(function, args)
+        errand = self._errand(function, args)
         try:
             with errand.looked_after():
+                errand.begin()
                 return await asyncio.wrap_future(errand.future)
         except asyncio.CancelledError:
             # Our own task was cancelled, or the home loop ended under the call; only the second is an answer.
@@ -85,8 +86,9 @@ class HomeLoop:
             PluginUnavailable: if the home loop doesn't run, or ends before there is an answer.
         """
         self.refuse_here()
-        errand = self._submit(function, args)
+        errand = self._errand(function, args)
         try:
+            errand.begin()
             return errand.result()
         except concurrent.futures.CancelledError:
             raise _gone() from None
@@ -94,34 +96,74 @@ class HomeLoop:
             errand.future.cancel()  # an interrupted caller takes the call along; one that ended is beyond cancelling
             raise
 
-    def _submit(self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> _Errand[T]:
-        loop = self._loop
-        if loop is None or not loop.is_running():
+    def _errand(self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> _Errand[T]:
+        if self._loop is None or not self._loop.is_running():
             raise _not_running()
-        coroutine = function(*args)
-        try:
-            # The callback runs in a copy of the caller's context, so context variables follow.
-            return _Errand(loop, coroutine, asyncio.run_coroutine_threadsafe(coroutine, loop))
-        except RuntimeError:  # it was closed since we looked
-            coroutine.close()
-            raise _not_running() from None
+        return _Errand(self._loop, function, args)
 
 
 class _Errand(Generic[T]):
-    """A coroutine that was handed to a loop in another thread, which may end without ever having looked at it.
+    """A coroutine for a loop in another thread, which may end without ever having looked at it.
+
+    ``asyncio.run_coroutine_threadsafe`` would hand out its future only after the loop got the coroutine: a caller that
+    is interrupted in between could not take it back.
 
     Args:
         loop: the loop.
-        coroutine: what it should run.
-        future: what the caller waits for.
+        function: makes the coroutine, on that loop.
+        args: its arguments.
+
+    Attributes:
+        future: what the caller waits for, and cancels if it gives up.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T], future: concurrent.futures.Future[T]
+        self, loop: asyncio.AbstractEventLoop, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]
     ) -> None:
-        self.future = future
+        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
         self._loop = loop
-        self._coroutine = coroutine
+        self._function = function
+        self._args = args
+        self._coroutine: Coroutine[Any, Any, T] | None = None
+        self._task: asyncio.Task[T] | None = None
+
+    def begin(self) -> None:
+        """Hand it over.
+
+        Raises:
+            PluginUnavailable: if the loop is closed.
+        """
+        self.future.add_done_callback(self._taken_back)
+        try:
+            # The callback runs in a copy of the caller's context, so context variables follow.
+            self._loop.call_soon_threadsafe(self._start)
+        except RuntimeError:
+            raise _not_running() from None
+
+    def _start(self) -> None:
+        if not self.future.done():
+            self._coroutine = self._function(*self._args)
+            self._task = self._loop.create_task(self._coroutine)
+            self._task.add_done_callback(self._settle)
+
+    def _settle(self, task: asyncio.Task[T]) -> None:
+        error = None if task.cancelled() else task.exception()
+        with suppress(concurrent.futures.InvalidStateError):  # the caller gave up, just now
+            if task.cancelled():
+                self.future.cancel()
+            elif error is not None:
+                self.future.set_exception(error)
+            else:
+                self.future.set_result(task.result())
+
+    def _taken_back(self, future: concurrent.futures.Future[T]) -> None:
+        if future.cancelled():
+            with suppress(RuntimeError):  # the loop is closed, and has cancelled it
+                self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def result(self) -> T:
         """Block until there is one, or the loop has ended."""
@@ -131,7 +173,7 @@ class _Errand(Generic[T]):
             except TimeoutError:
                 if self.future.done():  # it is the plugin's own
                     raise
-                self.look()
+                self._look()
 
     @contextmanager
     def looked_after(self) -> Iterator[None]:
@@ -139,7 +181,7 @@ class _Errand(Generic[T]):
         here = asyncio.get_running_loop()
 
         def look_again() -> None:
-            self.look()
+            self._look()
             self._looking = here.call_later(_LOOK, look_again)
 
         self._looking = here.call_later(_LOOK, look_again)
@@ -148,16 +190,14 @@ class _Errand(Generic[T]):
         finally:
             self._looking.cancel()
 
-    def look(self) -> None:
+    def _look(self) -> None:
         """Give up where nobody is left who would answer; loops tell nobody that they end."""
-        if self._loop.is_running() or self.future.done():
+        if self._loop.is_running():
             return
-        if inspect.getcoroutinestate(self._coroutine) == inspect.CORO_CREATED:
-            self._coroutine.close()
-        if self._loop.is_closed():
-            self.future.set_exception(_gone())
-        else:
-            self.future.cancel()
+        self.future.cancel()
+        coroutine = self._coroutine
+        if self._loop.is_closed() and coroutine and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+            coroutine.close()  # its task was made after all others were cancelled, and never ran
 
 
 def _not_running() -> PluginUnavailable:
