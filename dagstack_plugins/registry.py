@@ -24,7 +24,6 @@ from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import (
     HookspecInvalid,
     PluginLoadError,
-    PluginRegistryError,
     RuntimeNotSupported,
 )
 from dagstack_plugins.kinds.codec import Validate
@@ -36,7 +35,7 @@ from dagstack_plugins.lifecycle.running import Running
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import USABLE, PluginStatus
 from dagstack_plugins.resources import ResourceRegistry
-from dagstack_plugins.roster import Roster, manifest_or_error
+from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.wording import dotted
@@ -209,12 +208,7 @@ class PluginRegistry:
             ExceptionGroup: under ``strict``, all faults.
         """
         self._looked_in[f"entry points {group!r}"] = None
-        candidates = (
-            (source, found if isinstance(found, PluginRegistryError) else manifest_or_error(found))
-            for source, found in installed_plugins(group)
-            if isinstance(found, PluginRegistryError) or not self._roster.knows(found)
-        )
-        return self._roster.take(candidates, strict=strict)
+        return self._roster.take(self._roster.installed(installed_plugins(group)), strict=strict)
 
     async def unregister(self, kind: str, name: str) -> None:
         """Tear a plugin down, remove it, and forget its code.

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from dagstack_plugins.discovery.admission import HostRules, admit, refused
-from dagstack_plugins.discovery.sources import FolderSource, Source, UnreadableSource
+from dagstack_plugins.discovery.sources import FolderSource, Place, Source, UnreadablePlace
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadError, PluginRegistryError
 from dagstack_plugins.kinds.compile import CompiledKind
@@ -21,9 +21,6 @@ from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.wording import nearest, printable, shown
 
 _log: Final = logging.getLogger("dagstack_plugins")
-
-Candidate = tuple[Source, "PluginManifest | PluginRegistryError"]
-_Taken = tuple[Source, Plugin]
 
 _being_taken: ContextVar[frozenset[Hashable]] = ContextVar("dagstack_plugins.being_taken", default=frozenset())
 """Rosters and places whose code is being loaded here, above us on the stack."""
@@ -39,12 +36,24 @@ class _Waiting:
 
 
 @attrs.frozen(eq=False)
-class _Refusal:
-    """A plugin that stays outside, and why."""
+class Refusal:
+    """A plugin that stays outside.
 
-    source: Source
+    Attributes:
+        source: where it is.
+        manifest: its manifest, where that could be read.
+        error: why it stays outside.
+        waits: where its code is, if it only waits for its kind to become known.
+    """
+
+    source: Place
     manifest: PluginManifest | None
     error: PluginRegistryError
+    waits: Source | None = None
+
+
+Candidate = tuple[Source, PluginManifest] | Refusal
+_Taken = tuple[Source, Plugin]
 
 
 @attrs.frozen(eq=False)
@@ -58,7 +67,7 @@ class _Batch:
     """
 
     taken: list[_Taken] = attrs.field(factory=list)
-    refusals: list[_Refusal] = attrs.field(factory=list)
+    refusals: list[Refusal] = attrs.field(factory=list)
     first: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
 
@@ -152,12 +161,24 @@ class Roster:
         for file in found:
             if not isinstance(file, OSError):
                 if not self.knows(file):
-                    yield FolderSource(file.parent), manifest_or_error(file)
+                    yield candidate(FolderSource(file.parent), file)
             elif file.filename == str(root):
                 raise file
             elif not self._taken_at([Path(file.filename).resolve()]):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
-                yield UnreadableSource(str(file.filename)), error
+                yield Refusal(UnreadablePlace(str(file.filename)), None, error)
+
+    def installed(self, found: Iterable[tuple[Source, Path | PluginLoadError]]) -> Iterator[Candidate]:
+        """Plugins of installed distributions.
+
+        Args:
+            found: where their code is, with the manifest's file, or with why there is none.
+        """
+        for source, file in found:
+            if isinstance(file, PluginLoadError):
+                yield Refusal(source, None, file)
+            elif not self.knows(file):
+                yield candidate(source, file)
 
     def knows(self, file: Path) -> bool:
         """Whether the plugin of a manifest's file is registered, or on its way; a refused one gets another chance."""
@@ -202,8 +223,11 @@ class Roster:
         """
         batch = _Batch()
         try:
-            for source, found in candidates:
-                self._try(source, found, batch)
+            for one in candidates:
+                if isinstance(one, Refusal):
+                    batch.refusals.append(one)
+                else:
+                    self._try(*one, batch)
         except BaseException:
             _forget_all(batch.taken)
             raise
@@ -220,23 +244,21 @@ class Roster:
         _raise_duplicates(errors)
         return [plugin.manifest for _, plugin in batch.taken if plugin.manifest is not None]
 
-    def _try(self, source: Source, found: PluginManifest | PluginRegistryError, batch: _Batch) -> None:
-        if isinstance(found, PluginRegistryError):
-            batch.refusals.append(_Refusal(source, None, found))
-            return
-        places = _places(source, found)
+    def _try(self, source: Source, manifest: PluginManifest, batch: _Batch) -> None:
+        places = _places(source, manifest)
         token = _being_taken.set(_being_taken.get() | {(self, place) for place in places})
         try:
             with self._lock:
                 if self._taken_at(places):  # by another thread, since it was found
                     return
-                self._check_name(source, found, batch.first.get(found.key))
-            batch.taken.append((source, admit(source, found, self.compiled(found.kind), self._rules)))
-            batch.first[found.key] = source.location
+                self._check_name(source, manifest, batch.first.get(manifest.key))
+            batch.taken.append((source, admit(source, manifest, self.compiled(manifest.kind), self._rules)))
+            batch.first[manifest.key] = source.location
         except PluginRegistryError as error:
-            batch.refusals.append(_Refusal(source, found, error))
-            if isinstance(error, KindUnknown):
-                batch.first[found.key] = source.location
+            waits = isinstance(error, KindUnknown)
+            batch.refusals.append(Refusal(source, manifest, error, source if waits else None))
+            if waits:
+                batch.first[manifest.key] = source.location
         finally:
             _being_taken.reset(token)
 
@@ -252,13 +274,15 @@ class Roster:
                 self._check_name(source, plugin.manifest)
                 still.append((source, plugin))
             except AmbiguousPlugin as error:
-                batch.refusals.append(_Refusal(source, plugin.manifest, error))
+                batch.refusals.append(Refusal(source, plugin.manifest, error))
                 outrun.append((source, plugin))
         batch.taken[:] = still
         return outrun
 
     def _settle(self, batch: _Batch) -> None:
-        sources = [(source, plugin.manifest) for source, plugin in batch.taken]
+        sources: list[tuple[Place, PluginManifest | None]] = [
+            (source, plugin.manifest) for source, plugin in batch.taken
+        ]
         sources += [(refusal.source, refusal.manifest) for refusal in batch.refusals]
         # All are dropped before any is kept: several plugins may come from one place.
         before = self._places.at(place for source, manifest in sources for place in _places(source, manifest))
@@ -273,7 +297,7 @@ class Roster:
 
     def _admit_if_known(self, batch: _Batch) -> None:
         """A kind may have been added while the batch was loaded, when those that want it did not wait yet."""
-        unknown = {one.error.kind for one in batch.refusals if isinstance(one.error, KindUnknown) and one.error.kind}
+        unknown = {one.manifest.kind for one in batch.refusals if one.waits is not None and one.manifest is not None}
         if known := {kind for kind in unknown if self._catalogue.find(kind) is not None}:
             self.admit_waiting(known)
 
@@ -336,7 +360,7 @@ class Roster:
                 taken = waiting.plugin if waiting.plugin not in here else None
             return taken.location if taken is not None else None
 
-    def _keep(self, source: Source, plugin: Plugin) -> None:
+    def _keep(self, source: Place, plugin: Plugin) -> None:
         self._plugins[plugin] = None
         self._places.add(plugin, _places(source, plugin.manifest))
         if plugin.unload is not None:
@@ -345,7 +369,7 @@ class Roster:
         if slot is not None:
             slot.add(plugin)
 
-    def _refuse(self, refusal: _Refusal, earlier: Mapping[tuple[str, str], Plugin]) -> None:
+    def _refuse(self, refusal: Refusal, earlier: Mapping[tuple[str, str], Plugin]) -> None:
         plugin = refused(refusal.source.location, refusal.error, refusal.manifest)
         known = earlier.get((plugin.location, plugin.reason))
         if known is not None:
@@ -355,11 +379,11 @@ class Roster:
             told = map(printable, (plugin.label, plugin.location, plugin.reason))
             _log.warning("plugin %s at %s was refused: %s", *told)
         self._keep(refusal.source, plugin)
-        if isinstance(refusal.error, KindUnknown) and refusal.manifest is not None:
-            self._waiting[refusal.manifest.key] = _Waiting(refusal.source, refusal.manifest, plugin)
+        if refusal.waits is not None and refusal.manifest is not None:
+            self._waiting[refusal.manifest.key] = _Waiting(refusal.waits, refusal.manifest, plugin)
 
 
-def _places(source: Source, manifest: PluginManifest | None) -> set[Hashable]:
+def _places(source: Place, manifest: PluginManifest | None) -> set[Hashable]:
     """By what a plugin is recognised: its source, and the folder of its manifest's file."""
     places = set() if source.place is None else {source.place}
     if manifest is not None and manifest.file is not None and not isinstance(source, FolderSource):
@@ -367,14 +391,14 @@ def _places(source: Source, manifest: PluginManifest | None) -> set[Hashable]:
     return places
 
 
-def manifest_or_error(file: Path) -> PluginManifest | PluginRegistryError:
-    """The manifest in a file, or what is wrong with it."""
+def candidate(source: Source, file: Path) -> Candidate:
+    """A plugin with the manifest in a file, or what is wrong with that."""
     try:
-        return load_manifest(file)
+        return source, load_manifest(file)
     except PluginRegistryError as error:
-        return error
+        return Refusal(source, None, error)
     except OSError as error:
-        return PluginLoadError(f"{file} cannot be read: {error.strerror}", file=str(file))
+        return Refusal(source, None, PluginLoadError(f"{file} cannot be read: {error.strerror}", file=str(file)))
 
 
 def _duplicate(manifest: PluginManifest, places: Sequence[str]) -> AmbiguousPlugin:

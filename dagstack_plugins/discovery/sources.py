@@ -22,12 +22,12 @@ from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.manifest import PluginManifest
 
 
-class Source(Protocol):
-    """Where a plugin's code is.
+class Place(Protocol):
+    """Where a plugin is.
 
     Attributes:
-        location: the same, for people.
-        place: the same, to be recognised when it is found again; ``None`` for what the host hands over.
+        location: for people.
+        place: to be recognised when it is found again; ``None`` for what the host hands over.
     """
 
     @property
@@ -37,6 +37,10 @@ class Source(Protocol):
     @property
     def place(self) -> Hashable:
         """Equal for equal sources."""
+
+
+class Source(Place, Protocol):
+    """Where a plugin's code is."""
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The plugin's class, or the object that is the plugin.
@@ -92,8 +96,8 @@ class FolderSource:
 
 
 @attrs.frozen
-class UnreadableSource:
-    """A place that could not be looked into."""
+class UnreadablePlace:
+    """A folder that could not be looked into."""
 
     location: str
 
@@ -101,13 +105,6 @@ class UnreadableSource:
     def place(self) -> Hashable:
         """The folder."""
         return Path(self.location).resolve()
-
-    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing can be found here
-        """Nothing."""
-        raise PluginLoadError(f"{self.location} cannot be read", file=self.location)
-
-    def forget(self) -> None:
-        """Nothing was loaded."""
 
 
 @attrs.define

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import merge
 from pathlib import PurePath
@@ -167,13 +167,18 @@ _NORMAL: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 
 
-def _keys_of_extension(value: Any) -> Keys:
-    """``tar.gz`` and ``gz`` for ``.tar.gz``: the longer one is the better fit."""
+def _keys_of_extension(value: Any, dots: int) -> Keys:
+    """``tar.gz`` and ``gz`` for ``.tar.gz``: the longer one is the better fit.
+
+    Args:
+        value: what the payload carries.
+        dots: how many the longest listed one has inside; a payload may carry thousands.
+    """
     normal = _extension(value)
     if not isinstance(normal, str) or "." not in normal:
         return (normal,)
-    parts = normal.split(".")
-    return tuple(".".join(parts[start:]) for start in range(len(parts)))
+    parts = normal.rsplit(".", dots + 1)[1:]
+    return (normal, *(".".join(parts[start:]) for start in range(len(parts))))
 
 
 def _keys_of_mime_type(value: Any) -> Keys:
@@ -187,10 +192,13 @@ def _keys_of_value(value: Any) -> Keys:
     return (_own(value),)
 
 
-_KEYS: Final[Mapping[str, Callable[[Any], Keys]]] = {
-    "supports_extensions": _keys_of_extension,
-    "supports_mime_types": _keys_of_mime_type,
-}
+def _keys(source: str, listed_values: Collection[Any]) -> Callable[[Any], Keys]:
+    if source == "supports_mime_types":
+        return _keys_of_mime_type
+    if source == "supports_extensions":
+        dots = max((value.count(".") for value in listed_values if isinstance(value, str)), default=0)
+        return partial(_keys_of_extension, dots=dots)
+    return _keys_of_value
 
 
 class CapabilityIndex:
@@ -205,12 +213,13 @@ class CapabilityIndex:
     """
 
     def __init__(self, plugins: Sequence[Plugin], match: Mapping[str, str]) -> None:
-        self._readers = [
-            (field, _KEYS.get(source, _keys_of_value), _reader(field, source)) for field, source in match.items()
-        ]
         self._values: list[dict[str, frozenset[Any]]] = [
             {field: values for field, source in match.items() if (values := _values(plugin, source))}
             for plugin in plugins
+        ]
+        every = {field: {value for fields in self._values for value in fields.get(field, ())} for field in match}
+        self._readers = [
+            (field, _keys(source, every[field]), _reader(field, source)) for field, source in match.items()
         ]
         self._groups: dict[frozenset[str], dict[str, dict[Any, list[int]]]] = {}
         for place, fields in enumerate(self._values):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -495,3 +496,23 @@ def test_the_index_finds_what_asking_each_plugin_would_find(
             assert hook(payload) == expected
         before = fitting[: fitting.index(willing[0]) + 1] if willing else fitting
         assert asked == [place for place in before if wants[place] is not None]
+
+
+def test_a_name_of_many_dots_costs_no_more_than_its_length(new_host: Any) -> None:
+    host = new_host({"read": {"dispatch": "capability"}})
+    host.add("archive", read=lambda self, payload: "archive", supports_extensions=["tar.gz"])
+    host.add("compressed", read=lambda self, payload: "compressed", supports_extensions=["gz"], priority=1)
+    host.add("plain", read=lambda self, payload: "plain", supports_extensions=["x.y.z"])
+    with host.registry.running():
+        read = host.registry.kind("greeter").read
+        assert read(path="a.x.tar.gz") == "compressed"
+        name = ".a" * 20_000
+        tracemalloc.start()
+        try:
+            assert read(extension=name + ".x.y.z") == "plain"
+            with pytest.raises(NoCapabilityMatch):
+                read(extension=name)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 100 * len(name)
