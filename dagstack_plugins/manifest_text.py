@@ -13,6 +13,7 @@ import attrs
 import tomli
 
 from dagstack_plugins.schemafaults import reach
+from dagstack_plugins.wording import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,9 +89,13 @@ def parsed(text: str, language: Literal["TOML", "JSON"]) -> Any:
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
     except ValueError as error:
-        said = re.search(r"\(at line (\d+), column \d+\)$", str(error))  # tomli before 2.1 has no lineno
-        line = int(said[1]) if said else getattr(error, "lineno", None)
-        raise Unreadable(f"is not valid {language}: {error}", line) from None
+        line: int | None = getattr(error, "lineno", None)
+        if line is None:  # ours, or one of converting a number
+            raise Unreadable(f"is not valid {language}: {error}") from None
+        reason: Any = error
+        there = text.split("\n")[line - 1].strip()
+        told = f"{reason.msg}, at column {reason.colno}" + (f" of {shown(there)}" if there else "")
+        raise Unreadable(f"is not valid {language}: {told}", line) from None
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

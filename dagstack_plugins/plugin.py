@@ -38,6 +38,8 @@ class PluginState(StrEnum):
     STOPPED = "stopped"
 
 
+_RESTARTABLE: Final = frozenset({PluginState.REGISTERED, PluginState.UNAVAILABLE, PluginState.STOPPED})
+_STARTS: Final = "`with registry.running():` or `await registry.setup_all()`"
 USABLE: Final = frozenset({PluginState.READY, PluginState.DEGRADED})
 
 
@@ -130,6 +132,11 @@ class Plugin:
         return self.state in USABLE
 
     @property
+    def may_start(self) -> bool:
+        """Whether ``setup_all`` should start it: loaded, not running, and no code of it left behind."""
+        return not self.refused and self.state in _RESTARTABLE
+
+    @property
     def refused(self) -> bool:
         """Whether it was never loaded: there is nothing to start."""
         return self.instance is None
@@ -166,7 +173,7 @@ class Plugin:
     def why_not(self) -> str:
         """Why it takes no calls, in one line."""
         if self.state is PluginState.REGISTERED and not self.reason:
-            return "not started yet: await registry.setup_all(ctx) starts it"
+            return f"not started yet: {_STARTS} starts it"
         if self.state is PluginState.STOPPED and not self.reason:
-            return "stopped: await registry.setup_all(ctx) starts it again"
+            return f"stopped: {_STARTS} starts it again"
         return f"{self.state}: {self.reason}" if self.reason else str(self.state)

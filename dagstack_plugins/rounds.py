@@ -16,13 +16,14 @@ from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import PluginRegistryError, PluginUnavailable, TeardownErrors
 from dagstack_plugins.kinds.model import Dispatch
-from dagstack_plugins.lifecycle.configuration import plugin_config
+from dagstack_plugins.lifecycle.configuration import misplaced, plugin_config
 from dagstack_plugins.lifecycle.order import Edges, dependencies, generations
-from dagstack_plugins.lifecycle.startup import may_start, start_all, stop_all
+from dagstack_plugins.lifecycle.startup import start_all, stop_all
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.resources import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.wording import shown
 
 
 class Rounds:
@@ -57,12 +58,16 @@ class Rounds:
 
     async def start(self, ctx: PluginContext | None, *, strict: bool) -> None:
         """Start every plugin that doesn't run yet; the running loop becomes the plugins' home."""
+        if ctx is not None and not isinstance(ctx, PluginContext):
+            raise TypeError(f"plugins get a PluginContext, such as PluginContext(config=…), found {shown(ctx)}")
         loop = asyncio.get_running_loop()
         self._check_home(loop)
         async with self._alone(loop):
             self._home.move(loop)
             if ctx is not None:
                 self._context = ctx
+                for told in misplaced(ctx.config, self._roster.plugins):
+                    ctx.logger.warning("%s", told)
                 self.resources = self.resources if ctx.resources is None else ctx.resources
             plugins = self._roster.plugins
             edges, problems = dependencies(plugins)
@@ -71,7 +76,7 @@ class Rounds:
             self._check_choices()
             only = self._only_ones()
             await self._make_way(only, order, edges)
-            asked = [[plugin for plugin in generation if may_start(plugin)] for generation in order]
+            asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
             wanted = [
                 [plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked
             ]
@@ -135,8 +140,8 @@ class Rounds:
         if not starting and not any(one.usable for one in self._roster.plugins):
             return
         raise PluginRegistryError(
-            "setup_all was called on another event loop than the running plugins live on; "
-            "call it there, or await registry.teardown_all() first"
+            "plugins run on another event loop already, and they live on one; call setup_all there, or tear them down "
+            "first; inside `with registry.running():` everything runs already"
         )
 
     @asynccontextmanager
@@ -191,7 +196,7 @@ class Rounds:
             slot.read_environment()
             slot.check_choice()
             hooks = slot.compiled.kind.hooks.values()
-            candidates = in_order(plugin for plugin in slot.plugins if plugin.usable or may_start(plugin))
+            candidates = in_order(plugin for plugin in slot.plugins if plugin.usable or plugin.may_start)
             has_active = any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks)
             if has_active and slot.chosen is None and (tied := tied_at_top(candidates)):
                 raise ambiguous(slot.table(), tied)
@@ -222,7 +227,7 @@ class Rounds:
             if slot.compiled.kind.singleton_per_runtime and slot.plugins:
                 # One that runs stays, unless the host chose another.
                 candidates = [plugin for plugin in slot.plugins if plugin.usable]
-                candidates = candidates or [plugin for plugin in slot.plugins if may_start(plugin)]
+                candidates = candidates or [plugin for plugin in slot.plugins if plugin.may_start]
                 first = next(iter(in_order(candidates)), None)
                 if slot.chosen is not None:
                     found[slot.compiled.kind.name] = slot.chosen[0], slot.accepted(slot.chosen[0])
@@ -237,7 +242,7 @@ class Rounds:
         stopping: set[Plugin] = set()
         for plugin in (plugin for generation in order for plugin in generation if plugin.usable):
             _, chosen = only.get(str(plugin.kind), ("", None))
-            replaced = chosen is not None and chosen is not plugin and may_start(chosen)
+            replaced = chosen is not None and chosen is not plugin and chosen.may_start
             if replaced or not stopping.isdisjoint(edges[plugin]):
                 stopping.add(plugin)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.errors import Fault
-from dagstack_plugins.wording import dotted, one_of, shown
+from dagstack_plugins.wording import dotted, nearest, one_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ def sentence(error: ValidationError) -> str:
         case "additionalProperties" | "unevaluatedProperties":
             return f"unknown: {', '.join(map(repr, known['unexpected']))}"
         case "enum":
-            return f"expected one of {', '.join(map(repr, known['options']))}, found {shown(error.instance)}"
+            return f"expected one of {_options(known['options'])}, found {_near_option(error, known['options'])}"
         case "const":
             return f"expected {known['expected_value']!r}, found {shown(error.instance)}"
         case "pattern":
@@ -63,6 +63,17 @@ def sentence(error: ValidationError) -> str:
             return f"{shown(error.instance)} is not a valid {known['format']}"
         case _:
             return error.message if len(error.message) <= 200 else f"{error.message[:199]}…"
+
+
+def schema_sentence(error: ValidationError) -> str:
+    """What one error of a document that should be a JSON Schema means.
+
+    Args:
+        error: what the metaschema's validator found.
+    """
+    if error.instance_path[-1:] == ["type"] and error.kind.name == "anyOf":
+        return f"{shown(error.instance)} is no type; there are array, boolean, integer, null, number, object and string"
+    return sentence(error)
 
 
 def expected(error: ValidationError, names: Mapping[str, str] = _NAMES) -> str | None:
@@ -95,6 +106,16 @@ def expected(error: ValidationError, names: Mapping[str, str] = _NAMES) -> str |
 def _types_at(error: ValidationError, path: list[str | int]) -> Sequence[str]:
     known: Any = error.kind
     return known.types if error.kind.name == "type" and error.instance_path == path else ()
+
+
+def _options(options: Sequence[object]) -> str:
+    return ", ".join(map(repr, options))
+
+
+def _near_option(error: ValidationError, options: Sequence[object]) -> str:
+    found = error.instance
+    words = [option for option in options if isinstance(option, str)]
+    return shown(found) + (nearest(found, words) if isinstance(found, str) else "")
 
 
 def _found(value: object) -> str:

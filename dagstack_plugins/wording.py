@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from dagstack_plugins.interrupts import is_interrupt
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 60
 """A value is shown with at most this many characters: messages go to logs."""
+
+_PACKAGE = str(Path(__file__).parent)
 
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
@@ -27,8 +31,27 @@ def shown(value: object) -> str:
 def raised(error: BaseException) -> str:
     """An error of a plugin's code, as messages show it: type and text."""
     name = type(error).__name__
-    text = printable(_text(str, error, "its message cannot be shown"))
+    # The text of a SyntaxError ends with its place, in words of its own.
+    message = error.msg if isinstance(error, SyntaxError) and error.filename else error
+    text = printable(_text(str, message, "its message cannot be shown"))
     return f"{name}: {text}" if text else name
+
+
+def place_of(error: BaseException, known: str = "") -> str:
+    """File and line of an error in the code of others, in brackets, where they are known.
+
+    Args:
+        error: the error.
+        known: a file that was told already; of that, the line is enough.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return _place(error.filename, error.lineno, known)
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", _PACKAGE))]
+    return _place(frames[-1].filename, frames[-1].lineno, known) if frames else ""
+
+
+def _place(file: str, line: int | None, known: str) -> str:
+    return f" (line {line})" if file == known else f" ({file}, line {line})"
 
 
 def _text(make: Callable[[object], str], value: object, otherwise: str) -> str:

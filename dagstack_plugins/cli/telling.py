@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dagstack_plugins.errors import KindUnknown, PluginRegistryError
+from dagstack_plugins.wording import place_of, raised
 
 
 def told(error: BaseException) -> str:
     """What an error says, its notes included; errors that aren't the library's or the system's with their type."""
     message = with_hint(error)
     if not isinstance(error, PluginRegistryError | OSError):
-        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+        message = raised(error) + place_of(error)
     return "\n".join([message, *getattr(error, "__notes__", ())])
 
 

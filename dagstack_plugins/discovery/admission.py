@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 import jsonschema_rs
 
-from dagstack_plugins.discovery.loading import place_of
 from dagstack_plugins.discovery.sources import Source
 from dagstack_plugins.errors import (
     Fault,
@@ -23,8 +22,9 @@ from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance
+from dagstack_plugins.schemafaults import schema_sentence
 from dagstack_plugins.version import VERSION
-from dagstack_plugins.wording import dotted, raised, shown
+from dagstack_plugins.wording import dotted, place_of, raised, shown
 
 RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""
@@ -192,7 +192,7 @@ def _schema_fault(schema: Any, path: str) -> Fault | None:
         # Compiling checks it against the 2020-12 metaschema too; jsonschema_rs.meta would fetch what $schema names.
         config_validator(schema)
     except jsonschema_rs.ValidationError as error:
-        return Fault(dotted(error.instance_path, path), f"not a JSON Schema: {error.message}")
+        return Fault(dotted(error.instance_path, path), f"not a JSON Schema: {schema_sentence(error)}")
     except (TypeError, ValueError) as error:
         return Fault(path, f"not a JSON Schema: {error}")
     return None

@@ -8,7 +8,6 @@ import importlib.util
 import inspect
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ from typing import Any, Final
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.runtimes.in_process import implements
-from dagstack_plugins.wording import nearest, raised
+from dagstack_plugins.wording import nearest, place_of, raised
 
 PREFIX: Final = "dagstack._discovered"
 DEFAULT_MODULE: Final = "plugin"
@@ -139,16 +138,8 @@ def imported(action: Callable[[], Any], file: object) -> Any:
         if is_interrupt(error):
             raise
         what = "exits" if isinstance(error, SystemExit) else f"raises {raised(error)}"
-        raise PluginLoadError(f"{file} cannot be imported: it {what}{place_of(error)}", file=str(file)) from error
-
-
-def place_of(error: BaseException) -> str:
-    """File and line of an error, in brackets, where they are known."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" ({error.filename}, line {error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    frames = [frame for frame in frames if frame.filename != __file__]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+        place = place_of(error, str(file))
+        raise PluginLoadError(f"{file} cannot be imported: it {what}{place}", file=str(file)) from error
 
 
 def defined_classes(module: ModuleType) -> Iterator[type]:

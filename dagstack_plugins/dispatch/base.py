@@ -108,6 +108,8 @@ class HookDispatcher:
             return await wait(load(args, kwargs))
 
         if is_async:
+            # What Python calls a coroutine that nobody awaited.
+            run_waiting.__qualname__ = f"{self.kind}.{self.hook}"
             self._run = run_waiting
         else:
             self._run = run_elsewhere if self._form is Form.SYNC else run_blocking

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.implementation import Implementation
 from dagstack_plugins.dispatch.script import Batch, Outcome, Script, driven
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import BroadcastErrors
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import PluginState
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import place_of, raised
 
 _log: Final = logging.getLogger("dagstack_plugins")
 
@@ -34,14 +35,25 @@ class Collected(list[Any]):
         self.errors = tuple(errors)
 
 
-class BroadcastCollectDispatcher(HookDispatcher):
+class _Broadcast(HookDispatcher):
+    """What both have in common: nobody to ask is no error, but a host that started nobody should know."""
+
+    def _everyone(self, table: Table) -> tuple[Implementation, ...]:
+        asleep = [plugin for plugin in table.plugins if plugin.may_start and self.hook in plugin.bindings]
+        if asleep and not table.usable:
+            names = ", ".join(str(plugin.name) for plugin in asleep)
+            _log.warning("%s.%s: nobody hears it: %s: %s", self.kind, self.hook, names, asleep[0].why_not)
+        return table.implementations(self.hook)
+
+
+class BroadcastCollectDispatcher(_Broadcast):
     """A broadcast_collect hook: everyone who has it answers, the caller gets their results in order."""
 
     dispatch = Dispatch.BROADCAST_COLLECT
 
     def answer(self, table: Table) -> tuple[Block, Wait]:
         """Ask everyone, then settle failures by the hook's policy."""
-        everyone = table.implementations(self.hook)
+        everyone = self._everyone(table)
         fail_fast = not table.hook(self.hook).best_effort
 
         def collect(payload: Any) -> Script:
@@ -58,7 +70,7 @@ class BroadcastCollectDispatcher(HookDispatcher):
         return driven(collect, everyone)
 
     def _failed(self, errors: list[tuple[str, Exception]]) -> BroadcastErrors:
-        told = "".join(f"\n  - {name}: {raised(error)}" for name, error in errors)
+        told = "".join(f"\n  - {name}: {raised(error)}{place_of(error)}" for name, error in errors)
         return BroadcastErrors(
             f"{self.kind}.{self.hook}: a plugin failed:{told}\n"
             "with error_policy: best_effort in the hookspec, the others' results are kept",
@@ -76,14 +88,14 @@ def _mark(outcome: Outcome) -> None:
         plugin.become(PluginState.DEGRADED, told, outcome.error)
 
 
-class BroadcastNotifyDispatcher(HookDispatcher):
+class BroadcastNotifyDispatcher(_Broadcast):
     """A broadcast_notify hook: everyone who has it hears; failures are logged, never raised."""
 
     dispatch = Dispatch.BROADCAST_NOTIFY
 
     def answer(self, table: Table) -> tuple[Block, Wait]:
         """Tell everyone, and log who failed."""
-        everyone = table.implementations(self.hook)
+        everyone = self._everyone(table)
 
         def notify(payload: Any) -> Script:
             for outcome in (yield Batch(everyone, payload)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import HookspecInvalid
-from dagstack_plugins.kinds.builtin import builtin_hookspec, builtin_kinds
+from dagstack_plugins.kinds.builtin import builtin_hookspec, builtin_hookspecs, builtin_kinds
 from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.hookspec import read_hookspec
@@ -37,6 +37,10 @@ class Catalogue:
         Raises:
             HookspecInvalid: if one is known with other content.
         """
+        for kind in kinds:
+            # The built-in ones are known before they are named; another of that name must be the same.
+            if kind.file is None or kind.file.parent != builtin_hookspecs() / kind.name:
+                self.find(kind.name)
         with self._lock:
             known = {name: slot.compiled.kind for name, slot in self._slots.items()}
             for kind in kinds:

@@ -144,7 +144,7 @@ class Table:
 
     def unavailable(self, message: str, hook: str | None = None, plugin: str | None = None) -> PluginUnavailable:
         """An error that lists each plugin of the kind with its reason."""
-        reasons = self._reasons()
+        reasons = dict(sorted(self._reasons().items(), key=lambda item: item[0] != plugin))  # the one in question first
         told = "".join(f"\n  - {name}: {reason}" for name, reason in reasons.items()) or "\n  - there are none"
         return PluginUnavailable(message + ":" + told, reasons=reasons, kind=self.kind.name, hook=hook, plugin=plugin)
 
@@ -163,10 +163,13 @@ class Table:
     def unknown_plugin(self, name: str, said_by: str = "") -> PluginUnavailable:
         """The error for a name that no plugin of the kind has."""
         names = [str(plugin.name) for plugin in self._everyone if plugin.name]
+        accepted = [str(plugin.name) for plugin in self._everyone if not plugin.refused]
         kind = self.kind.name
+        refused = sorted(set(names) - set(accepted))
+        told = f"; refused, see registry.status(): {', '.join(refused)}" if refused else ""
         return PluginUnavailable(
             f"kind {kind!r} has no plugin {name!r}{said_by}{nearest(name, names)}; "
-            f"it has: {', '.join(names) or 'none'}",
+            f"it has: {', '.join(accepted) or 'none'}{told}",
             reasons=self._reasons(),
             kind=kind,
             plugin=name,

@@ -33,6 +33,8 @@ _ONLY_FOR: Final = {
     "error_policy": Dispatch.BROADCAST_COLLECT,
     "match": Dispatch.CAPABILITY,
 }
+_ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties", "dependentSchemas", "if"})
+"""Keywords by which a schema may declare properties without naming them in ``properties``."""
 _RESERVED: Final = ("aio", "sync", "setup", "teardown", "health", "matches")
 
 _Path = tuple[str | int, ...]
@@ -219,7 +221,26 @@ class _Reader:
             self._fault((*path, "name"), f"{name!r} is a word of Python's own; no method can be named so")
         if isinstance(template := entry.get("mcp_tool_name_template"), str):
             self._check_template(template, (*path, "mcp_tool_name_template"))
-        return _Schemas(self._input_schema(entry, path), self._schema(entry, "output_schema", path))
+        schemas = _Schemas(self._input_schema(entry, path), self._schema(entry, "output_schema", path))
+        if dispatch == Dispatch.CHAIN and schemas.output is not None and _never_an_object(schemas.output.body):
+            found = _type_of(schemas.output.body)
+            self._fault(
+                (*path, "output_schema"),
+                f"what a chain's plugin returns is the next one's input, an object; this schema's type is {found}",
+            )
+        self._check_match(entry, schemas.input, path)
+        return schemas
+
+    def _check_match(self, entry: dict[str, Any], schema: Schema | None, path: _Path) -> None:
+        body = schema.body if schema is not None and isinstance(schema.body, dict) else {}
+        declared = body.get("properties")
+        matched = entry.get("match")
+        if not isinstance(declared, dict) or not isinstance(matched, dict) or not body.keys().isdisjoint(_ELSEWHERE):
+            return
+        for name in matched:
+            hint = nearest(str(name), declared)
+            if name not in declared and (hint or body.get("additionalProperties") is False):
+                self._fault((*path, "match", name), f"no property of the input is called so{hint}")
 
     def _check_template(self, template: str, path: _Path) -> None:
         try:
@@ -251,8 +272,8 @@ class _Reader:
     def _input_schema(self, entry: dict[str, Any], path: _Path) -> Schema | None:
         schema = self._schema(entry, "input_schema", path)
         if schema is not None and _never_an_object(schema.body):
-            found = schema.body.get("type") if isinstance(schema.body, dict) else schema.body
-            self._fault((*path, "input_schema"), f"a payload is an object, but this schema's type is {shown(found)}")
+            found = _type_of(schema.body)
+            self._fault((*path, "input_schema"), f"a payload is an object, but this schema's type is {found}")
             return None
         return schema
 
@@ -303,6 +324,8 @@ def _fields_at(path: _Path) -> list[str]:
 def _advice(path: _Path, error: jsonschema_rs.ValidationError) -> str | None:
     """A better sentence for the slips that YAML invites."""
     field, found = path[-1] if path else None, error.instance
+    if len(path) > 1 and path[-2] == "match":
+        return f"{shown(found)} names no list of a manifest; use {', '.join(DEFAULT_MATCH.values())} or supports.<name>"
     if field == "kind_api_version":
         return f"found {shown(found)}; expected major.minor.patch, such as 1.0.0" + (
             f" (YAML reads {found} as a number)" if isinstance(found, int | float) else ""
@@ -313,9 +336,11 @@ def _advice(path: _Path, error: jsonschema_rs.ValidationError) -> str | None:
         return f"{found!r} is reserved; hooks are not named {', '.join(_RESERVED)}"
     if field in {"name", "kind"} and error.kind.name == "pattern":
         return f"{shown(found)} is not snake_case: lower-case letters, digits and underscores, a letter first"
-    if len(path) > 1 and path[-2] == "match":
-        return f"{shown(found)} names no list of a manifest; use {', '.join(DEFAULT_MATCH.values())} or supports.<name>"
     return None
+
+
+def _type_of(body: Any) -> str:
+    return shown(body.get("type") if isinstance(body, dict) else body)
 
 
 def _never_an_object(body: Any) -> bool:

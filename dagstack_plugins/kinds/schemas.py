@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urldefrag
 import attrs
 import jsonschema_rs
 
-from dagstack_plugins.schemafaults import sentence
+from dagstack_plugins.schemafaults import schema_sentence, sentence
 from dagstack_plugins.wording import shown
 
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -256,7 +256,9 @@ def _broken(schema: Schema) -> Iterator[Misfit]:
         return
     try:
         # One slip is found by each vocabulary that it stands in the way of.
-        found = {(tuple(error.instance_path), _slip(error)) for error in _metaschema().iter_errors(schema.body)}
+        found = {
+            (tuple(error.instance_path), schema_sentence(error)) for error in _metaschema().iter_errors(schema.body)
+        }
     except ValueError as error:
         yield Misfit(schema.file, (), f"not a JSON Schema: {error}")
         return
@@ -267,12 +269,6 @@ def _broken(schema: Schema) -> Iterator[Misfit]:
 @cache
 def _metaschema() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({"$ref": DRAFT})
-
-
-def _slip(error: jsonschema_rs.ValidationError) -> str:
-    if error.instance_path[-1:] == ["type"] and error.kind.name == "anyOf":
-        return f"{shown(error.instance)} is no type; there are array, boolean, integer, null, number, object and string"
-    return sentence(error)
 
 
 def _no_number(constant: str) -> NoReturn:

@@ -57,9 +57,17 @@ def read_yaml(text: str) -> YamlDocument:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         mark: Any = error.problem_mark or error.context_mark
-        return YamlDocument(None, {}, [Fault("", f"not YAML: {error.problem}", mark.line + 1 if mark else None)])
+        return YamlDocument(None, {}, [Fault("", f"not YAML: {_problem(text, error, mark)}", mark and mark.line + 1)])
     except yaml.YAMLError as error:
         return YamlDocument(None, {}, [Fault("", f"not YAML: {' '.join(str(error).split())}")])
+
+
+def _problem(text: str, error: yaml.MarkedYAMLError, mark: Any) -> str:
+    if mark is None:
+        return str(error.problem)
+    if text[mark.index : mark.index + 1] == "\t":
+        return f"a tab at column {mark.column + 1}; YAML is indented with spaces"
+    return f"{error.problem}, at column {mark.column + 1}"
 
 
 def _forbidden(text: str) -> Iterator[Fault]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+import attrs
+
 from dagstack_plugins.errors import PluginError
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.wording import raised
@@ -48,40 +50,56 @@ class Abandoned(Exception):
         self.cancelled = cancelled
 
 
+@attrs.frozen
+class Limit:
+    """How long something may take.
+
+    Attributes:
+        seconds: that long.
+        field: the manifest's field that says so.
+    """
+
+    seconds: float
+    field: str
+
+    def __str__(self) -> str:
+        return f"{self.field} = {self.seconds:g}"
+
+
 class Guard:
     """Runs lifecycle methods of plugins; one for each round of starting or stopping."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_THREADS)
 
-    async def run(self, method: Callable[..., Any], args: tuple[Any, ...], timeout: float, told: str) -> Any:
+    async def run(self, method: Callable[..., Any], args: tuple[Any, ...], limit: Limit, told: str) -> Any:
         """Run a function or a coroutine function under a timeout.
 
         Args:
             method: a plugin's method.
             args: what it is called with.
-            timeout: seconds.
+            limit: how long it may take.
             told: what this is, for messages: ``setup``.
 
         Returns:
             What the method returned.
 
         Raises:
-            Overrun: after ``timeout``.
+            Overrun: after that.
             Abandoned: if the caller was cancelled.
             PluginError: if it raised something that is no ``Exception``, such as ``SystemExit``.
             Exception: what it raised.
         """
         if inspect.iscoroutinefunction(method):
-            return await _bounded(asyncio.ensure_future(_contained(method(*args), told)), timeout, told)
+            return await _bounded(asyncio.ensure_future(_contained(method(*args), told)), limit, told)
         loop = asyncio.get_running_loop()
         async with self._places:
             started = loop.time()
-            value = await _bounded(_in_thread(method, args, told), timeout, told)
+            value = await _bounded(_in_thread(method, args, told), limit, told)
             if not inspect.isawaitable(value):
                 return value
-            left = max(0.0, timeout - (loop.time() - started))
-            return await _bounded(asyncio.ensure_future(_contained(_awaited(value), told)), left, told)
+            passed = loop.time() - started
+            return await _bounded(asyncio.ensure_future(_contained(_awaited(value), told)), limit, told, passed)
 
 
 async def _awaited(value: Any) -> Any:
@@ -110,14 +128,14 @@ async def _contained(coroutine: Coroutine[Any, Any, Any], told: str) -> Any:
         return await coroutine
 
 
-async def _bounded(future: asyncio.Future[Any], timeout: float, told: str) -> Any:
+async def _bounded(future: asyncio.Future[Any], limit: Limit, told: str, passed: float = 0.0) -> Any:
     try:
-        done, _ = await asyncio.wait({future}, timeout=timeout)
+        done, _ = await asyncio.wait({future}, timeout=max(0.0, limit.seconds - passed))
     except asyncio.CancelledError as error:
         leaked = not await _ended(future)
         raise Abandoned(f"{told} was cancelled by the host", leaked=leaked, cancelled=error) from None
     if not done:
-        raise Overrun(f"{told} took longer than {timeout:g} s", leaked=not await _ended(future))
+        raise Overrun(f"{told} took longer than {limit}", leaked=not await _ended(future))
     if future.cancelled():
         raise PluginError(f"{told} cancelled itself: CancelledError", error_type="CancelledError")
     return future.result()

@@ -12,6 +12,7 @@ from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.payloads import filler
 from dagstack_plugins.plugin import OwnInput, Plugin
+from dagstack_plugins.schemafaults import schema_sentence
 from dagstack_plugins.wording import dotted, shown
 
 Guarded = Callable[[Callable[..., Any], str], Awaitable[Any]]
@@ -47,7 +48,7 @@ def _own_input(plugin: Plugin, source: str, answer: Any) -> OwnInput:
     except NotJson as error:
         raise _no_schema(plugin, source, f"{dotted(error.path)} {error}") from None
     except jsonschema_rs.ValidationError as error:
-        raise _no_schema(plugin, source, f"{dotted(error.instance_path)}: {error.message}") from None
+        raise _no_schema(plugin, source, f"{dotted(error.instance_path)}: {schema_sentence(error)}") from None
     except (ValueError, TypeError, LookupError) as error:
         raise _no_schema(plugin, source, str(error)) from None
 

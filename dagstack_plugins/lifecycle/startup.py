@@ -6,26 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
-from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Overrun, contained
+from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import takes_context
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import place_of, raised
 
 MakeContext = Callable[[Plugin], PluginContext]
 Tell = Callable[[Plugin], None]
-
-_RESTARTABLE: Final = frozenset({PluginState.REGISTERED, PluginState.UNAVAILABLE, PluginState.STOPPED})
-
-
-def may_start(plugin: Plugin) -> bool:
-    """Whether ``setup_all`` should start it: loaded, not running, and no code of it left behind."""
-    return not plugin.refused and plugin.state in _RESTARTABLE
 
 
 async def start_all(
@@ -72,9 +65,9 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         plugin.context = make_context(plugin)
         most = plugin.manifest.max_concurrency if plugin.manifest else None
         plugin.places = asyncio.Semaphore(most) if most is not None else None
-        timeout = plugin.manifest.startup_timeout_sec if plugin.manifest else 30
-        await _run(plugin, "setup", guard, timeout)
-        plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), timeout, told))
+        limit = _limit(plugin, "startup_timeout_sec")
+        await _run(plugin, "setup", guard, limit)
+        plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
     except Exception as error:
         if plugin.context is not None:
             plugin.context.cancel()
@@ -91,22 +84,22 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         tell(plugin)
 
 
-def _teardown_timeout(plugin: Plugin) -> float:
-    return plugin.manifest.teardown_timeout_sec if plugin.manifest else 15
+def _limit(plugin: Plugin, field: str) -> Limit:
+    return Limit(getattr(plugin.manifest, field), field)
 
 
-async def _run(plugin: Plugin, name: str, guard: Guard, timeout: float) -> Any:
+async def _run(plugin: Plugin, name: str, guard: Guard, limit: Limit) -> Any:
     with contained(name):
         method = getattr(plugin.instance, name, None)
         args = (plugin.context,) if method is not None and takes_context(method) else ()
-    return None if method is None else await guard.run(method, args, timeout, name)
+    return None if method is None else await guard.run(method, args, limit, name)
 
 
 def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     leaked = isinstance(error, Overrun | Abandoned) and error.leaked
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
     ours = isinstance(error, Overrun | Abandoned | PluginUnavailable)
-    told = str(error) if ours else f"setup failed: {raised(error)}"
+    told = str(error) if ours else f"setup failed: {raised(error)}{place_of(error)}"
     if leaked:
         told += "; its code may still run"
     plugin.become(state, told, error)
@@ -119,7 +112,8 @@ async def _release(plugin: Plugin, guard: Guard, logger: logging.Logger) -> None
     if plugin.context is None or plugin.context.resources is None:
         return
     try:
-        await guard.run(plugin.context.resources.arelease, (), _teardown_timeout(plugin), "closing its resources")
+        limit = _limit(plugin, "teardown_timeout_sec")
+        await guard.run(plugin.context.resources.arelease, (), limit, "closing its resources")
     except Abandoned as error:
         raise error.cancelled from None
     except Exception as error:
@@ -143,7 +137,7 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
         failures = await asyncio.gather(*(_stop(plugin, guard, tell, logger) for plugin in reversed(generation)))
         errors += [(plugin.label, error) for plugin, error in zip(reversed(generation), failures, strict=True) if error]
     if errors:
-        told = "".join(f"\n  - {label}: {raised(error)}" for label, error in errors)
+        told = "".join(f"\n  - {label}: {raised(error)}{place_of(error)}" for label, error in errors)
         raise TeardownErrors(f"plugins failed while they were torn down:{told}", errors=errors)
 
 
@@ -154,13 +148,13 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     if plugin.context is not None:
         plugin.context.cancel()
     try:
-        said = await _run(plugin, "teardown", guard, _teardown_timeout(plugin))
+        said = await _run(plugin, "teardown", guard, _limit(plugin, "teardown_timeout_sec"))
     except Abandoned as error:
         plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)
         raise error.cancelled from None
     except Exception as error:
         state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
-        plugin.become(state, f"teardown failed: {raised(error)}", error)
+        plugin.become(state, f"teardown failed: {raised(error)}{place_of(error)}", error)
         return error
     else:
         if said is False:

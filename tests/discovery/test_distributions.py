@@ -177,14 +177,16 @@ def test_two_distributions_may_share_a_namespace(
     assert answer(registry, "two") == ["acme.two.plugin", "Echo"]
 
 
-def test_they_are_imported_as_the_installed_module(registry: PluginRegistry, install: Install) -> None:
+def test_they_are_imported_as_the_installed_module(
+    registry: PluginRegistry, install: Install, loaded: Callable[[], set[str]]
+) -> None:
     files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": manifest()}
     install("acme-echo", {"echo": "acme.plugin:Echo"}, files)
     registry.load_entry_points()
     import acme.plugin  # type: ignore[import-not-found]
 
     assert acme.plugin is sys.modules["acme.plugin"]
-    assert not [name for name in sys.modules if name.startswith("dagstack._discovered.echo")]
+    assert not loaded()
 
 
 async def test_unregistering_leaves_the_module_to_its_distribution(registry: PluginRegistry, install: Install) -> None:

@@ -486,7 +486,8 @@ def test_the_place_of_the_failure_is_told(registry: PluginRegistry, plugin: Writ
 
 def test_the_place_of_a_syntax_error_is_told(registry: PluginRegistry, plugin: WritePlugin) -> None:
     folder = plugin("echo", "x = 1\ny = (\n")
-    assert f"{folder / 'plugin.py'}, line 2" in refusal(registry, folder)
+    assert f"{folder / 'plugin.py'} cannot be imported" in refusal(registry, folder)
+    assert "never closed (line 2)" in refusal(registry, folder)
 
 
 def test_bytes_that_are_no_utf8_are_told_of(registry: PluginRegistry, plugin: WritePlugin) -> None:

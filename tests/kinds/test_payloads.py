@@ -263,7 +263,7 @@ def test_classes_are_handed_out_by_attribute_and_by_item(workshop) -> None:
             "input_schema": workshop.object(a=TEXT),
             "output_schema": workshop.object(b=TEXT),
         },
-        {"name": "refund_all_2", "dispatch": "chain", "input_schema": workshop.object(a=TEXT), "output_schema": TEXT},
+        {"name": "refund_all_2", "dispatch": "chain", "input_schema": workshop.object(a=TEXT)},
         {"name": "void", "dispatch": "chain", "input_schema": {"type": "object"}},
     ]
     types = workshop.registry(workshop.spec(*hooks)).types("sample")

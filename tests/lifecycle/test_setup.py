@@ -200,7 +200,7 @@ async def test_a_function_that_hangs_is_leaked_its_late_result_dropped_and_the_o
     await host.registry.setup_all()
     assert host.states() == {"a": LEAKED, "b": READY, "c": UNAVAILABLE}
     assert host.run() == ["b"]
-    assert "0.05 s" in host.status("a").reason
+    assert "startup_timeout_sec = 0.05" in host.status("a").reason
     assert "may still run" in host.status("a").reason
     assert isinstance(host.status("a").error, TimeoutError)
     assert "part/a" in host.status("c").reason
@@ -231,7 +231,7 @@ async def test_a_coroutine_that_overruns_is_cancelled_and_may_be_started_again(h
     host.add("b")
     await host.registry.setup_all()
     assert host.states() == {"a": UNAVAILABLE, "b": READY}
-    assert "0.05 s" in host.status("a").reason
+    assert "startup_timeout_sec = 0.05" in host.status("a").reason
     assert host.log == ["ended"]
     waits.clear()
     await host.registry.setup_all()
