@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -77,10 +77,12 @@ class OwnInput:
     Attributes:
         validator: of the plugin's schema.
         fill: fills its defaults in; ``None`` if it has none.
+        properties: those that the schema declares, for messages.
     """
 
     validator: jsonschema_rs.Draft202012Validator
     fill: Callable[[Any], Any] | None
+    properties: Sequence[str] = ()
 
 
 @attrs.define(eq=False)

@@ -24,6 +24,7 @@ from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import (
     HookspecInvalid,
     PluginLoadError,
+    PluginUnavailable,
     RuntimeNotSupported,
 )
 from dagstack_plugins.kinds.codec import Validate
@@ -221,7 +222,7 @@ class PluginRegistry:
         """
         plugin = self._roster.named(kind, name)
         if plugin is None:
-            raise self.slot(kind).table().unknown_plugin(name)
+            raise self._unknown_plugin(self.slot(kind), name)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
@@ -300,7 +301,7 @@ class PluginRegistry:
         table = slot.table()
         if name is not None:
             if table.named(name) is None:
-                raise table.unknown_plugin(name)
+                raise self._unknown_plugin(slot, name)
             return self._proxy((kind, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
         if not table.plugins:
             raise table.nobody(next(iter(table.kind.hooks)))
@@ -340,8 +341,15 @@ class PluginRegistry:
         """
         slot = self.slot(kind)
         if name is not None and slot.table().named(name) is None:
-            raise slot.table().unknown_plugin(name)
+            raise self._unknown_plugin(slot, name)
         slot.choose(set_active=name)
+
+    def _unknown_plugin(self, slot: Slot, name: str) -> PluginUnavailable:
+        error = slot.table().unknown_plugin(name)
+        refused = [plugin for plugin in self._roster.plugins if plugin.refused]
+        if lost := [plugin.location for plugin in refused if self._catalogue.find(plugin.kind or "") is None]:
+            error.add_note(f"it may be one of those that were refused, see registry.status(): {', '.join(lost)}")
+        return error
 
     def metadata(self, /, **values: Any) -> AbstractContextManager[Mapping[str, Any]]:
         """Bind metadata for the calls inside a ``with`` block; plugins read it as ``ctx.metadata``.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.errors import Fault
-from dagstack_plugins.wording import dotted, nearest, one_of, shown
+from dagstack_plugins.wording import dotted, near, nearest, one_of, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from jsonschema_rs import ValidationError
 
@@ -33,14 +33,31 @@ def reach(document: Any, path: Iterable[str | int]) -> Any:
     return document
 
 
-def faults_of(errors: Iterable[ValidationError], root: str = "$") -> list[Fault]:
+def faults_of(errors: Iterable[ValidationError], root: str = "$", declared: Collection[str] = ()) -> list[Fault]:
     """Every error of a validator as a fault, in the order of the validator.
 
     Args:
         errors: what ``iter_errors`` gave.
         root: how paths start.
+        declared: the properties of the whole, so that slips of the pen are recognised.
     """
-    return [Fault(dotted(error.instance_path, root), sentence(error)) for error in errors]
+    return [Fault(dotted(error.instance_path, root), sentence(error) + _slip(error, declared)) for error in errors]
+
+
+def _slip(error: ValidationError, declared: Collection[str]) -> str:
+    """Which property was likely meant, or which key likely means the property that is missing."""
+    if error.instance_path or not declared:
+        return ""
+    known: dict[str, Any] = error.kind.as_dict()
+    given: Any = error.instance
+    match error.kind.name:
+        case "required":
+            meant = near(known["property"], [key for key in given if key not in declared])
+            return "" if meant is None else f" (is it {meant!r}?)"
+        case "additionalProperties" | "unevaluatedProperties" if len(known["unexpected"]) == 1:
+            return nearest(known["unexpected"][0], [name for name in declared if name not in given])
+        case _:
+            return ""
 
 
 def sentence(error: ValidationError) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dagstack_plugins import KindUnknown, PluginError, PluginRegistry
+from dagstack_plugins import KindUnknown, PluginError, PluginRegistry, PluginUnavailable
 
 
 def manifest(name: str) -> dict[str, str]:
@@ -149,3 +149,22 @@ def test_dropping_a_registry_of_many_forgets_all_their_modules(tmp_path: Path) -
     del registry
     gc.collect()
     assert {name for name in set(sys.modules) - before if name.startswith("dagstack._discovered.")} == set()
+
+
+def test_a_name_that_is_not_there_may_be_one_that_was_refused(tmp_path: Path) -> None:
+    for name, text in {
+        "broken": "[plugn]",
+        "elsewhere": '[plugin]\nname = "elsewhere"\nkind = "tol"\nruntime = "in_process"\ncore_version = ">=0.1"\n',
+        "empty": '[plugin]\nname = "empty"\nkind = "tool"\nruntime = "in_process"\ncore_version = ">=0.1"\n',
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dagstack.toml").write_text(text)
+    registry = PluginRegistry()
+    registry.discover(tmp_path)
+    registry.register(Tool, manifest("good"))
+    with pytest.raises(PluginUnavailable, match=r"it has: good; refused, see registry\.status\(\): empty\n") as caught:
+        registry.get_plugin("tool", "elsewhere")
+    (note,) = caught.value.__notes__
+    assert str(tmp_path / "broken") in note
+    assert str(tmp_path / "elsewhere") in note
+    assert str(tmp_path / "empty") not in note

@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.runtimes.in_process import implements
-from dagstack_plugins.wording import nearest, place_of, raised
+from dagstack_plugins.wording import near, nearest, place_of, raised
 
 PREFIX: Final = "dagstack._discovered"
 DEFAULT_MODULE: Final = "plugin"
@@ -182,10 +182,20 @@ def only_class(module: ModuleType, hooks: Collection[str], kind: str, file: str)
     if len(fitting) == 1:
         return fitting[0]
     names = [f"{cls.__name__} (abstract)" if inspect.isabstract(cls) else cls.__name__ for cls in fitting or classes]
-    told = ", ".join(names) or "none"
-    problem = "several classes that implement" if fitting else "no class that implements"
-    raise PluginLoadError(
-        f"{file} defines {problem} a hook of kind {kind!r} ({', '.join(hooks)}); classes found: {told}; "
-        "write the plugin's class in entry_point",
-        file=file,
-    )
+    told = f"({', '.join(hooks)}); classes found: {', '.join(names) or 'none'}"
+    if fitting:
+        problem = f"several classes that implement a hook of kind {kind!r} {told}"
+        advice = "write the plugin's class in entry_point"
+    else:
+        problem = f"no class that implements a hook of kind {kind!r} {told}"
+        advice = _slip(classes, hooks) or "a plugin is a class with a method named like the hook"
+    raise PluginLoadError(f"{file} defines {problem}; {advice}", file=file)
+
+
+def _slip(classes: Sequence[type], hooks: Collection[str]) -> str:
+    """The method that was likely meant to implement a hook."""
+    for cls in classes:
+        for name, value in vars(cls).items():
+            if callable(value) and (hook := near(name, hooks)) is not None:
+                return f"{cls.__name__} has {name!r}, did you mean {hook!r}?"
+    return ""

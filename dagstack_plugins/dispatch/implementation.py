@@ -70,7 +70,8 @@ def _checked_by_plugin(
         given = plain(payload)
         data = given if own.fill is None else own.fill(given)
         if not own.validator.is_valid(data):
-            codec.refuse_own_input(faults_of(own.validator.iter_errors(data)), str(plugin.name))
+            faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
+            codec.refuse_own_input(faults, str(plugin.name), ", ".join(own.properties))
         if data is given:
             return invoke(payload)
         return invoke(data if isinstance(payload, dict) else type(payload).from_dict(data))

@@ -114,7 +114,7 @@ class HookCodec:
             if self.input.fill is not None:
                 data = self.input.fill(data)
             if not self._check_input.is_valid(data):
-                self._refuse("input", faults_of(self._check_input.iter_errors(data)), plugin)
+                self._refuse("input", faults_of(self._check_input.iter_errors(data), declared=self.properties), plugin)
             return self.input.type.from_dict(data) if self.input.type is not None else data
         except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
             self._refuse("input", [_tripped_over(error)], plugin)
@@ -167,9 +167,10 @@ class HookCodec:
             return f"takes at most {len(self.properties)} positional arguments, {len(args)} were given"
         return f"found {', '.join(map(shown, args))}; this hook takes one mapping, or keywords"
 
-    def refuse_own_input(self, faults: list[Fault], plugin: str) -> NoReturn:
+    def refuse_own_input(self, faults: list[Fault], plugin: str, takes: str) -> NoReturn:
         """Raise for an input that keeps the kind's schema, but not the one that the plugin tells of itself."""
-        self._raise("input", f"the input is not what plugin {plugin!r} takes", faults, plugin, "")
+        advice = f"\nit takes: {takes}" if takes else ""
+        self._raise("input", f"the input is not what plugin {plugin!r} takes", faults, plugin, advice)
 
     def _refuse(self, side: str, faults: list[Fault], plugin: str | None = None) -> NoReturn:
         if side == "output":

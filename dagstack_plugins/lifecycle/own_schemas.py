@@ -44,7 +44,8 @@ def _own_input(plugin: Plugin, source: str, answer: Any) -> OwnInput:
         schema = to_json(answer)
         if not isinstance(schema, dict):
             raise _no_schema(plugin, source, f"expected an object, found {shown(answer)}")
-        return OwnInput(config_validator(schema), filler(schema))
+        declared = schema.get("properties")
+        return OwnInput(config_validator(schema), filler(schema), tuple(declared) if isinstance(declared, dict) else ())
     except NotJson as error:
         raise _no_schema(plugin, source, f"{dotted(error.path)} {error}") from None
     except jsonschema_rs.ValidationError as error:

@@ -765,3 +765,8 @@ def test_each_fault_is_logged_once(
     for name in ("broken", "Unreadable", "waits"):
         assert sum(str(plugins / name) in message for message in said) == 1
     assert [record.getMessage() for record in caplog.records] == said
+
+
+def test_a_method_that_is_nearly_a_hook_is_a_slip(registry: PluginRegistry, plugin: WritePlugin) -> None:
+    folder = plugin("echo", "class Echo:\n    def exeucte(self, args):\n        return args\n")
+    assert "Echo has 'exeucte', did you mean 'execute'?" in refusal(registry, folder)

@@ -378,3 +378,17 @@ async def test_a_blocking_call_on_the_plugins_loop_blames_the_caller_and_asks_no
         assert set(host.states().values()) == {PluginState.READY}
         await asyncio.to_thread(host.call, hook)
         assert asked == ["plain", "coroutine"]
+
+
+@pytest.mark.parametrize("dispatch", ["broadcast_collect", "broadcast_notify"])
+async def test_nobody_to_ask_is_told_where_nobody_was_started(
+    new_host: Any, dispatch: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = new_host({"greet": {"dispatch": dispatch}})
+    assert not host.call("greet", x=1)
+    assert not caplog.records  # there is nobody
+    host.add("a", greet=lambda self, payload: 1)
+    assert not host.call("greet", x=1)
+    assert not host.call("greet", x=1)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("greeter.greet: nobody hears it: a: not started yet: `with registry.running")

@@ -459,3 +459,10 @@ async def test_threads_and_tasks_call_while_plugins_come_and_go(new_host: Any) -
         stop.set()
         await asyncio.gather(*callers)
     assert set(answers) <= {1, 2}
+
+
+async def test_a_forgotten_await_names_the_hook(host: Any) -> None:
+    host.add("a", greet=coroutine)
+    async with host.registry.running():
+        with pytest.warns(RuntimeWarning, match=r"coroutine 'greeter\.greet' was never awaited"):
+            host.call("greet", x=1)  # dropped at once

@@ -539,3 +539,17 @@ def test_a_future_that_nobody_awaits(workshop) -> None:
         assert "awaits" in str(refused(workshop.answered({}), loop.create_future()))
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"nme": "Ada"}, "'name' is missing (is it 'nme'?)"), ({"name": "Ada", "polit": True}, "did you mean 'polite'?")],
+)
+def test_slips_of_the_pen_are_recognised(workshop, given: dict[str, Any], said: str) -> None:
+    schema = workshop.object("name", name={"type": "string"}, polite={"type": "boolean"})
+    registry = workshop.running(
+        workshop.hook({**schema, "additionalProperties": False}), lambda self, everything: everything
+    )
+    with pytest.raises(PayloadInvalid) as caught:
+        registry.get_plugin("sample").act(**given)
+    assert said in str(caught.value)

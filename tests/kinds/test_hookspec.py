@@ -494,3 +494,49 @@ def test_each_key_knows_its_line(value: dict[str, int]) -> None:
     for line, key in enumerate(value, start=1):
         assert document.line((key,)) == line
         assert document.line((key, "below", 3)) == line
+
+
+def test_what_a_chain_returns_is_the_next_input(workshop) -> None:
+    hook = workshop.hook({"type": "object"}, {"type": "string"}, dispatch="chain")
+    assert "an object; this schema's type is 'string'" in str(workshop.refused(hook))
+
+
+@pytest.mark.parametrize(
+    ("others", "match", "hint"), [(False, "region", ""), (True, "langage", "did you mean 'language'")]
+)
+def test_a_match_of_no_property_is_a_slip(workshop, others: bool, match: str, hint: str) -> None:
+    schema = {"type": "object", "properties": {"language": {}}, "additionalProperties": others}
+    hook = workshop.hook(schema, dispatch="capability", match={match: "supports_languages"})
+    said = str(workshop.refused(hook))
+    assert f"hooks[0].match.{match}: no property of the input is called so" in said
+    assert hint in said
+
+
+def test_a_match_may_name_what_the_schema_admits_without_declaring_it(workshop) -> None:
+    schema = {"type": "object", "properties": {"text": {}}}
+    hook = workshop.hook(schema, dispatch="capability", match={"region": "supports.region"})
+    assert "sample" in workshop.registry(hook).kinds()
+
+
+def test_a_slip_in_a_choice_names_the_one_that_was_meant(workshop) -> None:
+    said = str(workshop.refused(workshop.hook({"type": "object"}, dispatch="broadcast_colect")))
+    assert "did you mean 'broadcast_collect'?" in said
+
+
+def test_a_list_of_a_manifest_that_does_not_exist_is_told_whatever_the_property_is_called(workshop) -> None:
+    hook = workshop.hook({"type": "object"}, dispatch="capability", match={"name": "languages"})
+    assert "'languages' names no list of a manifest" in str(workshop.refused(hook))
+
+
+def test_a_tab_is_told_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "v1.yaml"
+    file.write_text("kind: sample\nhooks:\n\t- name: act\n")
+    with pytest.raises(HookspecInvalid, match="line 3: not YAML: a tab at column 1"):
+        PluginRegistry().add_hookspecs(file)
+
+
+def test_a_built_in_kinds_name_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "v1.yaml"
+    file.write_text("kind: tool\nkind_api_version: 1.0.0\nhooks: [{name: run, dispatch: singleton}]\n")
+    with pytest.raises(HookspecInvalid, match=r"'tool' .* is known with other content"):
+        PluginRegistry().add_hookspecs(file)

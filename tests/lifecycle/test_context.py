@@ -260,3 +260,25 @@ def test_a_context_can_be_handed_to_a_plugins_class_directly() -> None:
     assert ctx.metadata == {}
     assert ctx.checkpoint.save("k", [1]) == 1
     assert len(heard.events) == 1
+
+
+async def test_sections_that_no_plugin_reads_are_told(host: Any, caplog: pytest.LogCaptureFixture) -> None:
+    host.add("english")
+    host.add("german")
+    config = {
+        "english": {"x": 1},
+        "partt": {"english": {}},
+        "part": {"english": {}, "germn": {"x": 1}, "absent": {}},
+        "other": {"absent": {}},
+    }
+    await host.registry.setup_all(PluginContext(config=config))
+    assert [record.getMessage() for record in caplog.records] == [
+        "config['english'] is the name of a plugin; write config['part']['english']",
+        "config['partt'] belongs to no plugin: there is none of that kind (did you mean 'part'?)",
+        "config['part']['germn'] belongs to no plugin (did you mean 'german'?)",
+    ]
+
+
+async def test_a_configuration_alone_is_no_context(host: Any) -> None:
+    with pytest.raises(TypeError, match=r"PluginContext\(config=…\)"):
+        await host.registry.setup_all({"part": {"a": {}}})

@@ -569,3 +569,10 @@ async def test_a_setup_that_exits_when_it_is_looked_up_takes_nobody_along() -> N
     (status,) = registry.status()
     assert status.state is PluginState.UNAVAILABLE
     assert "SystemExit" in status.reason
+
+
+async def test_the_reason_of_a_failure_names_the_line(host: Any) -> None:
+    host.add("a", setup=fails)
+    await host.registry.setup_all()
+    line = fails.__code__.co_firstlineno + 1
+    assert host.status("a").reason == f"setup failed: RuntimeError: no licence ({__file__}, line {line})"
