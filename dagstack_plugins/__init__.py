@@ -3,7 +3,7 @@
 A kind of plugin is declared once, in YAML with JSON Schemas. Plugins are folders or packages with a small manifest. A
 ``PluginRegistry`` finds them, starts them, lends them resources, and routes each call to the right one.
 
-The public names are those of ``__init__.pyi``.
+The public names are those of ``dir(dagstack_plugins)``.
 """
 
 from __future__ import annotations
@@ -112,4 +112,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

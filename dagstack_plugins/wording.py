@@ -97,9 +97,15 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return "" if meant is None else f" (did you mean {meant!r}?)"
 
 
-def near(name: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that ``name`` is likely meant to be, if there is one."""
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)
+def near(name: str, names: Iterable[str], *, at_least: float = 0.6) -> str | None:
+    """The one of ``names`` that ``name`` is likely meant to be, if there is one.
+
+    Args:
+        name: what was found.
+        names: what there is.
+        at_least: how alike they must be, from 0 to 1 (``difflib``'s ratio).
+    """
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=at_least)
     return found[0] if found else None
 
 

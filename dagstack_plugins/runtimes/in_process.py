@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from dagstack_plugins.kinds.binding import Binding, BindingFault, bind, bind_nat
 from dagstack_plugins.kinds.compile import PROJECT, CompiledKind
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
-from dagstack_plugins.wording import raised, shown
+from dagstack_plugins.wording import near, raised, shown
 
+_log: Final = logging.getLogger("dagstack_plugins")
 _MARK: Final = f"{PROJECT}_impl"
 """The attribute that ``hookimpl`` sets on a native pluggy implementation."""
 
@@ -74,6 +76,10 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
             bindings[hook.name] = _bound(hook.name, method, how, manifest, file)
     _check_complete(bindings, instance, compiled, manifest, file)
     _check_lifecycle(instance, manifest, file)
+    for name, binding in bindings.items():
+        if binding.whole is not None and (meant := near(binding.whole, binding.attributes, at_least=0.8)) is not None:
+            told = "plugin %s/%s: %r of %s gets the whole payload, as no property is called so; did you mean %r?"
+            _log.warning(told, manifest.kind, manifest.name, binding.whole, name, meant)
     return bindings
 
 

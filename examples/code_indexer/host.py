@@ -56,7 +56,7 @@ def left_out(registry: PluginRegistry) -> list[str]:
         registry: the plugins, started.
     """
     return [
-        f"{plugin.kind}/{plugin.name}: {plugin.reason}" if plugin.name else f"{plugin.location}: {plugin.reason}"
+        f"{f'{plugin.kind}/{plugin.name}' if plugin.kind and plugin.name else plugin.location}: {plugin.reason}"
         for plugin in registry.status()
         if plugin.state in ("unavailable", "leaked")
     ]

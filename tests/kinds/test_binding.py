@@ -371,3 +371,16 @@ def test_binding_needs_no_payload_class_and_says_why_it_cannot_be() -> None:
     assert bind(lambda anything: anything, None).invoker(None, typed=True)({"a": 1}) == {"a": 1}
     with pytest.raises(BindingFault, match="any object"):
         bind(lambda one, two: None, None)
+
+
+@pytest.mark.parametrize(("parameter", "warned"), [("nme", True), ("names", True), ("payload", False), ("n", False)])
+def test_a_parameter_that_is_nearly_a_property_is_warned_of(
+    workshop, caplog: pytest.LogCaptureFixture, parameter: str, warned: bool
+) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def act(self, {parameter}): pass", scope)
+    registry = workshop.registry(workshop.hook(workshop.object("name", name={"type": "string"})))
+    workshop.register(registry, type("Plugin", (), {"act": scope["act"]}))
+    told = [record.getMessage() for record in caplog.records]
+    expected = f"plugin sample/p: {parameter!r} of act gets the whole payload, as no property is called so"
+    assert told == ([f"{expected}; did you mean 'name'?"] if warned else [])
