@@ -36,6 +36,10 @@ _NAMES = {
     "dispatch.capability": ("CapabilityDispatcher",),
     "dispatch.chain": ("ChainDispatcher",),
     "dispatch.proxy": ("Proxy",),
+    "dispatch.routing": (
+        "RoutingPolicy",
+        "RoutingRequest",
+    ),
     "dispatch.singleton": ("SingletonDispatcher",),
     "errors": (
         "AmbiguousPlugin",

@@ -12,6 +12,8 @@ from dagstack_plugins.dispatch.broadcast import Collected as Collected
 from dagstack_plugins.dispatch.capability import CapabilityDispatcher as CapabilityDispatcher
 from dagstack_plugins.dispatch.chain import ChainDispatcher as ChainDispatcher
 from dagstack_plugins.dispatch.proxy import Proxy as Proxy
+from dagstack_plugins.dispatch.routing import RoutingPolicy as RoutingPolicy
+from dagstack_plugins.dispatch.routing import RoutingRequest as RoutingRequest
 from dagstack_plugins.dispatch.singleton import SingletonDispatcher as SingletonDispatcher
 from dagstack_plugins.errors import AmbiguousPlugin as AmbiguousPlugin
 from dagstack_plugins.errors import BroadcastErrors as BroadcastErrors

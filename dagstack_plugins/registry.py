@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from dagstack_plugins.discovery.folders import DEFAULT_IGNORE, plugin_folders
 from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Source
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.dispatch.proxy import Proxy, active_proxy, kind_proxy, plugin_proxy
+from dagstack_plugins.dispatch.routing import RoutingPolicy
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import (
     HookspecInvalid,
@@ -39,7 +41,7 @@ from dagstack_plugins.resources import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.wording import dotted
+from dagstack_plugins.wording import dotted, shown
 
 ManifestLike = PluginManifest | Mapping[str, Any] | str | Path
 
@@ -343,6 +345,39 @@ class PluginRegistry:
         if name is not None and slot.table().named(name) is None:
             raise self._unknown_plugin(slot, name)
         slot.choose(set_active=name)
+
+    def set_routing_policy(self, kind: str, policy: RoutingPolicy | None) -> None:
+        """Let a function choose the active plugin of a kind at each call.
+
+        It is asked before ``set_active``, the environment and the order of plugins, for the kind's singleton hooks and
+        for ``get_plugin(kind)``; it should return quickly, as the call waits for it.
+
+        Args:
+            kind: the kind.
+            policy: gets a ``RoutingRequest`` (kind, hook, payload, metadata) and returns a plugin's name, or ``None``
+                to leave the choice as it would be without; ``None`` in its place takes the policy back.
+
+        Raises:
+            KindUnknown: if the kind has no hookspec.
+
+        Example:
+            >>> registry = PluginRegistry()
+            >>> class Voice:
+            ...     def __init__(self, word): self.word = word
+            ...     def execute(self, args): return self.word
+            >>> for name in ("low", "high"):
+            ...     manifest = {"name": name, "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"}
+            ...     _ = registry.register(Voice(name), manifest)
+            >>> registry.set_routing_policy("tool", lambda request: request.metadata.get("voice", "low"))
+            >>> with registry.running(), registry.metadata(voice="high"):
+            ...     registry.get_plugin("tool").execute()
+            'high'
+
+        .. versionadded:: 0.1
+        """
+        if policy is not None and (not callable(policy) or inspect.iscoroutinefunction(policy)):
+            raise TypeError(f"a routing policy is a plain function that returns a plugin's name, found {shown(policy)}")
+        self.slot(kind).route(policy)
 
     def _unknown_plugin(self, slot: Slot, name: str) -> PluginUnavailable:
         error = slot.table().unknown_plugin(name)

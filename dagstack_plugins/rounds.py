@@ -198,7 +198,7 @@ class Rounds:
             hooks = slot.compiled.kind.hooks.values()
             candidates = in_order(plugin for plugin in slot.plugins if plugin.usable or plugin.may_start)
             has_active = any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks)
-            if has_active and slot.chosen is None and (tied := tied_at_top(candidates)):
+            if has_active and slot.chosen is None and slot.policy is None and (tied := tied_at_top(candidates)):
                 raise ambiguous(slot.table(), tied)
             if any(hook.dispatch is Dispatch.CAPABILITY for hook in hooks):
                 fallback_of(slot.table(), candidates)

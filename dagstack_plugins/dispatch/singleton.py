@@ -5,18 +5,28 @@ from __future__ import annotations
 from dagstack_plugins.dispatch.base import Block, Form, HasSlots, HookDispatcher, Wait
 from dagstack_plugins.dispatch.chain import chained
 from dagstack_plugins.dispatch.implementation import Implementation
+from dagstack_plugins.dispatch.routing import routed
 from dagstack_plugins.dispatch.selection import active_plugin
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.kinds.model import Dispatch
+from dagstack_plugins.plugin import Plugin
 
 
 class ActiveDispatcher(HookDispatcher):
     """The active plugin answers, whatever the hook's dispatch class."""
 
     def answer(self, table: Table) -> tuple[Block, Wait]:
-        """The active plugin's implementation."""
-        plugin = active_plugin(table, self.hook)
-        return alone(table.implementation(plugin, self.hook))
+        """The active plugin's implementation; with a routing policy, whichever that is at each call."""
+
+        def active() -> Plugin:
+            return active_plugin(table, self.hook)
+
+        def answers(plugin: Plugin) -> tuple[Block, Wait]:
+            return alone(table.implementation(plugin, self.hook))
+
+        if table.policy is None or not table.has_plugins:
+            return answers(active())
+        return routed(table, self.hook, table.policy, active, answers)
 
 
 class SingletonDispatcher(ActiveDispatcher):

@@ -7,12 +7,15 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
+
+if TYPE_CHECKING:
+    from dagstack_plugins.dispatch.routing import RoutingPolicy
 
 
 class Unset(Enum):
@@ -44,11 +47,15 @@ class Slot:
         compiled: the kind.
         home: the loop that plugins live on.
         looked_in: tells where plugins were looked for, for messages.
+
+    Attributes:
+        policy: chooses the active plugin at each call, if the host set one.
     """
 
     def __init__(self, compiled: CompiledKind, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
         self.compiled = compiled
         self._plugins: dict[Plugin, None] = {}
+        self.policy: RoutingPolicy | None = None
         self._set_active: str | None = None
         self._environment: str | None = None
         self._home = home
@@ -85,6 +92,11 @@ class Slot:
         if self.chosen != before:
             self.changed()
 
+    def route(self, policy: RoutingPolicy | None) -> None:
+        """Let a policy choose the active plugin at each call; ``None`` takes it back."""
+        self.policy = policy
+        self.changed()
+
     def read_environment(self) -> None:
         """Look whether the environment names the active plugin; done now and then, never in a call."""
         self.choose(environment=os.environ.get(self.variable) or None)
@@ -106,7 +118,9 @@ class Slot:
         """The table of now."""
         with self._lock:
             if self._table is None:
-                self._table = Table(self.compiled, self.plugins, self.chosen, self._home, self._looked_in())
+                self._table = Table(
+                    self.compiled, self.plugins, self.chosen, self._home, self._looked_in(), policy=self.policy
+                )
             return self._table
 
     def changed(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -15,6 +15,9 @@ from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.wording import nearest
+
+if TYPE_CHECKING:
+    from dagstack_plugins.dispatch.routing import RoutingPolicy
 
 
 def in_order(plugins: Iterable[Plugin]) -> tuple[Plugin, ...]:
@@ -35,6 +38,7 @@ class Table:
         chosen: the name of the active plugin and where that was said, if it was.
         home: the loop that plugins live on.
         looked_in: where plugins were looked for, for messages.
+        policy: chooses the active plugin at each call, if the host set one.
         require: capabilities without which a plugin is left out.
 
     Attributes:
@@ -51,11 +55,14 @@ class Table:
         chosen: tuple[str, str] | None,
         home: HomeLoop,
         looked_in: Sequence[str] = (),
+        *,
+        policy: RoutingPolicy | None = None,
         require: frozenset[str] = frozenset(),
     ) -> None:
         self.compiled = compiled
         self.kind = compiled.kind
         self.chosen = chosen
+        self.policy = policy
         self._everyone = in_order(plugins)
         self.plugins = tuple(plugin for plugin in self._everyone if _has(plugin, require))
         self.usable = tuple(plugin for plugin in self.plugins if plugin.usable)
@@ -126,7 +133,15 @@ class Table:
             return self
         made = self._restricted.get(require)
         if made is None:
-            made = Table(self.compiled, self._everyone, self.chosen, self.home, self._looked_in, require)
+            made = Table(
+                self.compiled,
+                self._everyone,
+                self.chosen,
+                self.home,
+                self._looked_in,
+                policy=self.policy,
+                require=require,
+            )
             self._restricted[require] = made
         return made
 
