@@ -30,7 +30,6 @@ RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""
 
 _MODELS = ("sync", "async")
-_MIDDLEWARE = "horizontal_middleware"
 
 
 @attrs.frozen
@@ -69,13 +68,6 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
     """
     _check_versions(manifest, compiled)
     runtime = _runtime(manifest, compiled, rules)
-    if manifest.kind == _MIDDLEWARE:
-        # One that is never called would be a lock that doesn't close.
-        raise RuntimeNotSupported(
-            f"plugin {manifest.name!r} is middleware, which dagstack-plugins {VERSION} does not put round calls",
-            kind=manifest.kind,
-            plugin=manifest.name,
-        )
     told = f"manifest {manifest.file or 'given as a dict'}"
     _check_config_schema(manifest, manifest.config_schema, told, "plugin.config_schema")
     try:

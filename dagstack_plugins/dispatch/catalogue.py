@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
+from dagstack_plugins.dispatch.middleware import KIND as MIDDLEWARE
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.builtin import builtin_hookspec, builtin_hookspecs, builtin_kinds
@@ -12,6 +13,7 @@ from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.hookspec import read_hookspec
 from dagstack_plugins.kinds.model import Kind
+from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 
 
@@ -47,8 +49,21 @@ class Catalogue:
                 self._check_same(known.setdefault(kind.name, kind), kind)
             for kind in kinds:
                 if kind.name not in self._slots:
-                    compiled = CompiledKind(kind, self._validate)
-                    self._slots[kind.name] = Slot(compiled, self._home, self._looked_in)
+                    self._slots[kind.name] = self._slot(CompiledKind(kind, self._validate))
+
+    def _slot(self, compiled: CompiledKind) -> Slot:
+        if compiled.kind.name == MIDDLEWARE:  # it is never wrapped itself, and goes round all others
+            return Slot(compiled, self._home, self._looked_in, on_change=self._middleware_changed)
+        return Slot(compiled, self._home, self._looked_in, self._middleware)
+
+    def _middleware(self) -> tuple[Plugin, ...]:
+        slot = self._slots.get(MIDDLEWARE)
+        return () if slot is None else slot.table().usable
+
+    def _middleware_changed(self) -> None:
+        for slot in self:
+            if slot.compiled.kind.name != MIDDLEWARE:
+                slot.changed()
 
     @staticmethod
     def _check_same(known: Kind, kind: Kind) -> None:

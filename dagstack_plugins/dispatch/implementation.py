@@ -21,6 +21,9 @@ from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.schemafaults import faults_of
 from dagstack_plugins.wording import raised
 
+BothColours = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]
+"""Payload to result, blocking and awaited."""
+
 
 @attrs.frozen(eq=False)
 class Implementation:
@@ -32,6 +35,7 @@ class Implementation:
         home: the loop that it runs on, if the plugin's method is a coroutine function.
         block: payload to result, blocking.
         wait: payload to a coroutine that gives the result.
+        middleware: all that might go round it; whether it does is said in each one's manifest.
     """
 
     plugin: Plugin
@@ -39,6 +43,7 @@ class Implementation:
     home: HomeLoop | None
     block: Callable[[Any], Any]
     wait: Callable[[Any], Coroutine[Any, Any, Any]]
+    middleware: tuple[Plugin, ...] = ()
 
 
 def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: HomeLoop) -> Implementation:
@@ -53,12 +58,32 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
     invoke = binding.invoker(plugin.context, typed=codec.typed, call=Call(codec.kind.name, codec.hook.name))
     if codec.typed and (own := plugin.own_inputs.get(codec.hook.name)) is not None:
         invoke = _checked_by_plugin(invoke, own, plugin, codec)
-    finish = _finisher(plugin, codec)
-    fail = failer(plugin, codec.hook.name)
+    both = in_both_colours(plugin, binding, invoke, _finisher(plugin, codec), codec.hook.name, home)
+    return Implementation(plugin, codec, home if binding.is_async else None, *both)
+
+
+def in_both_colours(
+    plugin: Plugin,
+    binding: Binding,
+    invoke: Callable[[Any], Any],
+    finish: Callable[[Any], Any],
+    hook: str,
+    home: HomeLoop,
+) -> BothColours:
+    """A plugin's method, blocking and awaited, whatever it is itself.
+
+    Args:
+        plugin: whose method it is.
+        binding: how it is called.
+        invoke: calls it.
+        finish: makes what callers get of what it returned; raises nothing but errors for them.
+        hook: the hook's name, for messages.
+        home: the loop that it runs on, if it is a coroutine function.
+    """
+    fail = failer(plugin, hook)
     if not binding.is_async:
-        return Implementation(plugin, codec, None, *_of_function(invoke, finish, fail))
-    invoke = _bounded(invoke, plugin)
-    return Implementation(plugin, codec, home, *_of_coroutine_function(invoke, finish, fail, home))
+        return _of_function(invoke, finish, fail)
+    return _of_coroutine_function(_bounded(invoke, plugin), finish, fail, home)
 
 
 def _checked_by_plugin(
@@ -108,12 +133,9 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
     return placed
 
 
-_Both = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]
-
-
 def _of_function(
     invoke: Callable[[Any], Any], finish: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]
-) -> _Both:
+) -> BothColours:
     def block(payload: Any) -> Any:
         try:
             value = invoke(payload)
@@ -132,7 +154,7 @@ def _of_coroutine_function(
     finish: Callable[[Any], Any],
     fail: Callable[[BaseException], NoReturn],
     home: HomeLoop,
-) -> _Both:
+) -> BothColours:
     async def at_home(payload: Any) -> Any:
         try:
             value = await invoke(payload)

@@ -47,12 +47,21 @@ class Slot:
         compiled: the kind.
         home: the loop that plugins live on.
         looked_in: tells where plugins were looked for, for messages.
+        middleware: tells what goes round calls, outermost first; the same tuple until that changes.
+        on_change: is told when a table is out of date.
 
     Attributes:
         policy: chooses the active plugin at each call, if the host set one.
     """
 
-    def __init__(self, compiled: CompiledKind, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        compiled: CompiledKind,
+        home: HomeLoop,
+        looked_in: Callable[[], Sequence[str]],
+        middleware: Callable[[], tuple[Plugin, ...]] = lambda: (),
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self.compiled = compiled
         self._plugins: dict[Plugin, None] = {}
         self.policy: RoutingPolicy | None = None
@@ -60,6 +69,8 @@ class Slot:
         self._environment: str | None = None
         self._home = home
         self._looked_in = looked_in
+        self._middleware = middleware
+        self._on_change = on_change
         self._accepted: dict[str, Plugin] = {}
         self._lock = threading.RLock()
         self._table: Table | None = None
@@ -119,7 +130,13 @@ class Slot:
         with self._lock:
             if self._table is None:
                 self._table = Table(
-                    self.compiled, self.plugins, self.chosen, self._home, self._looked_in(), policy=self.policy
+                    self.compiled,
+                    self.plugins,
+                    self.chosen,
+                    self._home,
+                    self._looked_in(),
+                    policy=self.policy,
+                    middleware=self._middleware(),
                 )
             return self._table
 
@@ -130,6 +147,8 @@ class Slot:
             for dispatcher in self._linked:
                 dispatcher.unlink()
             self._linked.clear()
+        # Without the lock: other slots look into this one while they hold theirs.
+        self._on_change()
 
     def link(self, dispatcher: Linked) -> None:
         """Let a dispatcher compile itself from the table of now, and be told when that changes."""
@@ -144,7 +163,7 @@ class Slot:
             self._plugins[plugin] = None
             if not plugin.refused and plugin.name is not None:
                 self._accepted[plugin.name] = plugin
-            self.changed()
+        self.changed()
 
     def remove(self, plugin: Plugin) -> None:
         """Forget a plugin."""
@@ -152,4 +171,4 @@ class Slot:
             self._plugins.pop(plugin, None)
             if plugin.name is not None and self._accepted.get(plugin.name) is plugin:
                 del self._accepted[plugin.name]
-            self.changed()
+        self.changed()

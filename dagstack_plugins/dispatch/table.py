@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from dagstack_plugins.dispatch.implementation import Implementation, implementation
+from dagstack_plugins.dispatch.middleware import wrapped
 from dagstack_plugins.errors import KindUnknown, PluginUnavailable
 from dagstack_plugins.kinds.compile import PROJECT, CompiledKind, hookimpl
 from dagstack_plugins.kinds.model import Hook
@@ -39,6 +40,7 @@ class Table:
         home: the loop that plugins live on.
         looked_in: where plugins were looked for, for messages.
         policy: chooses the active plugin at each call, if the host set one.
+        middleware: what goes round calls, outermost first.
         require: capabilities without which a plugin is left out.
 
     Attributes:
@@ -57,12 +59,14 @@ class Table:
         looked_in: Sequence[str] = (),
         *,
         policy: RoutingPolicy | None = None,
+        middleware: tuple[Plugin, ...] = (),
         require: frozenset[str] = frozenset(),
     ) -> None:
         self.compiled = compiled
         self.kind = compiled.kind
         self.chosen = chosen
         self.policy = policy
+        self.middleware = middleware
         self._everyone = in_order(plugins)
         self.plugins = tuple(plugin for plugin in self._everyone if _has(plugin, require))
         self.usable = tuple(plugin for plugin in self.plugins if plugin.usable)
@@ -107,8 +111,8 @@ class Table:
         Raises:
             PluginUnavailable: if it doesn't have the hook.
         """
-        made = plugin.implementations.get(hook)
-        if made is None:
+        made: Implementation | None = plugin.implementations.get(hook)
+        if made is None or made.middleware is not self.middleware:
             binding = plugin.bindings.get(hook)
             if binding is None:
                 raise PluginUnavailable(
@@ -120,7 +124,7 @@ class Table:
                     hook=hook,
                 )
             made = implementation(plugin, binding, self.compiled.codecs[hook], self.home)
-            plugin.implementations[hook] = made
+            made = plugin.implementations[hook] = wrapped(made, self.middleware, self.home)
         return made
 
     def implementations(self, hook: str) -> tuple[Implementation, ...]:
@@ -140,6 +144,7 @@ class Table:
                 self.home,
                 self._looked_in,
                 policy=self.policy,
+                middleware=self.middleware,
                 require=require,
             )
             self._restricted[require] = made

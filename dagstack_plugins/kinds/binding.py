@@ -68,9 +68,28 @@ class Binding:
             "defaults": self.defaults,
             "taken": self.taken,
         }
-        exec(_compiled(source), scope)  # made of parameter names, which are identifiers, and repr()s
-        invoke: Callable[[Any], Any] = scope["invoke"]
-        return invoke
+        return _made(source, scope)
+
+    def caller(self, context: Any, known: Mapping[str, Any], changing: str) -> Callable[[Any], Any]:
+        """A function of one property alone, where all others are known beforehand.
+
+        Args:
+            context: what ``ctx`` gets.
+            known: the other properties, with their values.
+            changing: the property that differs from call to call.
+        """
+        if self.whole is not None or self.rest or self.call:
+            invoke = self.invoker(context, typed=False)
+            return lambda value: invoke({**known, changing: value})
+        names = {name: f"known_{place}" for place, name in enumerate(known)}
+        read = {**names, changing: "value"}
+        values = {parameter: read[name] for parameter, name in self.passed.items()}
+        if self.context is not None:
+            values[self.context] = "context"
+        arguments = [values.pop(parameter) for parameter in self.positional]
+        arguments += [f"{parameter}={value}" for parameter, value in values.items()]
+        scope = {"method": self.method, "context": context, **{names[name]: value for name, value in known.items()}}
+        return _made(f"def invoke(value):\n    return method({', '.join(arguments)})\n", scope)
 
 
 def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async: bool | None = None) -> Binding:
@@ -196,6 +215,12 @@ def _told(signature: inspect.Signature, attributes: Mapping[str, str], message: 
         f"{message}\n  signature: {signature}\n  properties: {properties}\n"
         "  a method takes properties by their names, or one parameter for the whole payload; 'ctx' is the context"
     )
+
+
+def _made(source: str, scope: dict[str, Any]) -> Callable[[Any], Any]:
+    exec(_compiled(source), scope)  # made of parameter names, which are identifiers, and repr()s
+    invoke: Callable[[Any], Any] = scope["invoke"]
+    return invoke
 
 
 @functools.lru_cache(maxsize=1024)

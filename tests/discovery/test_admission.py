@@ -388,14 +388,6 @@ def test_execution_models_that_are_not_supported_yet(registry: PluginRegistry, p
     assert model in str(error)
 
 
-def test_middleware_that_would_never_be_called_is_refused(registry: PluginRegistry, plugin: WritePlugin) -> None:
-    error = refusal(
-        registry, plugin("audit", "class P:\n    def before(self, args): ...\n", kind="horizontal_middleware")
-    )
-    assert isinstance(error, RuntimeNotSupported)
-    assert "middleware" in str(error)
-
-
 @pytest.mark.parametrize("model", ["sync", "async"])
 def test_execution_models_that_are(registry: PluginRegistry, plugin: WritePlugin, model: str) -> None:
     assert len(registry.discover(plugin("echo", execution_model=model))) == 1
