@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,6 +13,7 @@ import attrs
 import jsonschema_rs
 
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.gate import Gate
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.manifest import PluginManifest
 
@@ -38,6 +40,8 @@ class PluginState(StrEnum):
     STOPPED = "stopped"
 
 
+_changing: Final = threading.RLock()
+"""Calls change states from any thread, while plugins start and stop."""
 _RESTARTABLE: Final = frozenset({PluginState.REGISTERED, PluginState.UNAVAILABLE, PluginState.STOPPED})
 _STARTS: Final = "`with registry.running():` or `await registry.setup_all()`"
 USABLE: Final = frozenset({PluginState.READY, PluginState.DEGRADED})
@@ -102,7 +106,7 @@ class Plugin:
         matches: how its own ``matches`` is called, if it has one.
         config_schema: what its configuration must be.
         context: what it was given in ``setup``.
-        places: as many as its ``max_concurrency`` admits calls at once; of the loop that it was started on.
+        gate: admits as many calls at once as its ``max_concurrency`` says; ``None`` if that says nothing.
         implementations: what the dispatchers call, by hook; made anew at each start.
         unload: forgets its code.
     """
@@ -119,7 +123,7 @@ class Plugin:
     matches: Binding | None = None
     config_schema: Mapping[str, Any] | None = None
     context: PluginContext | None = None
-    places: asyncio.Semaphore | None = None
+    gate: Gate | None = None
     implementations: dict[str, Any] = attrs.field(factory=dict)
     unload: Callable[[], None] | None = None
     state: PluginState = PluginState.REGISTERED
@@ -132,6 +136,14 @@ class Plugin:
     def usable(self) -> bool:
         """Whether it takes calls."""
         return self.state in USABLE
+
+    @property
+    def needs_its_loop(self) -> bool:
+        """Whether it has coroutine functions, which live on the loop that it was started on."""
+        methods = (getattr(self.instance, name, None) for name in ("setup", "teardown"))
+        return any(binding.is_async for binding in self.bindings.values()) or any(
+            map(inspect.iscoroutinefunction, methods)
+        )
 
     @property
     def may_start(self) -> bool:
@@ -150,12 +162,20 @@ class Plugin:
 
     def become(self, state: PluginState, reason: str = "", error: BaseException | None = None) -> None:
         """Change the state; whoever dispatches to it must be told by the caller."""
-        self.state, self.reason, self.error, self.since = state, reason, error, datetime.now(UTC)
+        with _changing:
+            self.state, self.reason, self.error, self.since = state, reason, error, datetime.now(UTC)
+
+    def degrade(self, reason: str, error: BaseException) -> None:
+        """It failed in a broadcast; one that was stopped meanwhile stays so."""
+        with _changing:
+            if self.usable:
+                self.become(PluginState.DEGRADED, reason, error)
 
     def recover(self) -> None:
         """A degraded plugin answered again."""
-        if self.state is PluginState.DEGRADED:
-            self.become(PluginState.READY)
+        with _changing:
+            if self.state is PluginState.DEGRADED:
+                self.become(PluginState.READY)
 
     def status(self) -> PluginStatus:
         """How it is now."""

@@ -43,6 +43,8 @@ from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.wording import dotted, shown
 
+_PROXIES = 10_000
+"""Proxies that are kept, so that asking for one is cheap."""
 ManifestLike = PluginManifest | Mapping[str, Any] | str | Path
 
 
@@ -103,6 +105,7 @@ class PluginRegistry:
 
         Raises:
             HookspecInvalid: if one is faulty, or known with other content; then none is added.
+            AmbiguousPlugin: at the end, if another thread took the name of a plugin that waited.
         """
         if not isinstance(path, str | Path):
             raise TypeError(f"add_hookspecs takes the path of a hookspec or of a folder of kinds, found {path!r}")
@@ -164,6 +167,7 @@ class PluginRegistry:
         importlib.invalidate_caches()
         found = plugin_folders(root, recursive=recursive, ignore=ignore)
         self._looked_in[str(root)] = None
+        self._roster.drop_gone(root)
         return self._roster.take(self._roster.candidates(root, found), strict=strict)
 
     def register(self, plugin: Any, manifest: ManifestLike) -> PluginManifest:
@@ -225,6 +229,7 @@ class PluginRegistry:
         plugin = self._roster.named(kind, name)
         if plugin is None:
             raise self._unknown_plugin(self.slot(kind), name)
+        self._proxies.pop((kind, name, frozenset()), None)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
@@ -258,7 +263,7 @@ class PluginRegistry:
         Args:
             ctx: what the host lends to its plugins.
         """
-        return Running(self, lambda: self._rounds.enter(ctx), self._rounds.leave)
+        return Running(self, lambda: self._rounds.start(ctx, strict=False, block=True), self._rounds.leave)
 
     async def setup_all(self, ctx: PluginContext | None = None, *, strict: bool = False) -> None:
         """Start every plugin that doesn't run yet, those it depends on first.
@@ -331,6 +336,8 @@ class PluginRegistry:
     def _proxy(self, key: tuple[str, str | None, frozenset[str]], make: Callable[[], Proxy]) -> Proxy:
         proxy = self._proxies.get(key)
         if proxy is None:
+            if len(self._proxies) >= _PROXIES:
+                self._proxies.clear()  # they are made again when they are asked for
             proxy = self._proxies.setdefault(key, make())
         return proxy
 

@@ -16,7 +16,7 @@ from dagstack_plugins.discovery.sources import FolderSource, Place, Source, Unre
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadError, PluginRegistryError
 from dagstack_plugins.kinds.compile import CompiledKind
-from dagstack_plugins.manifest import PluginManifest, load_manifest
+from dagstack_plugins.manifest import PluginManifest, find_manifest, load_manifest
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.wording import nearest, printable, shown
 
@@ -82,6 +82,10 @@ class _Places:
         """The plugins that came from one of ``places``, refused ones included."""
         found = {id(plugin): plugin for place in places for plugin in self._plugins.get(place, ())}
         return list(found.values())
+
+    def of(self, plugin: Plugin) -> Collection[Hashable]:
+        """Where a plugin came from."""
+        return self._of[plugin]
 
     def add(self, plugin: Plugin, places: Collection[Hashable]) -> None:
         """Note where a plugin came from."""
@@ -167,6 +171,21 @@ class Roster:
             elif not self._taken_at([Path(file.filename).resolve()]):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
                 yield Refusal(UnreadablePlace(str(file.filename)), None, error)
+
+    def drop_gone(self, root: Path) -> None:
+        """Drop what was refused below a folder, and is no plugin any more.
+
+        Args:
+            root: the folder.
+        """
+        below = root.resolve()
+        with self._lock:
+            refused = [plugin for plugin in self._plugins if plugin.refused]
+            places = {plugin: self._places.of(plugin) for plugin in refused}
+        for plugin in refused:
+            folders = [place for place in places[plugin] if isinstance(place, Path) and place.is_relative_to(below)]
+            if folders and not any(map(_is_plugin, folders)):
+                self.drop(plugin)
 
     def installed(self, found: Iterable[tuple[Source, Path | PluginLoadError]]) -> Iterator[Candidate]:
         """Plugins of installed distributions.
@@ -305,7 +324,6 @@ class Roster:
         """Take in the plugins that waited for these kinds."""
         with self._lock:
             ready = [self._waiting.pop(key) for key in list(self._waiting) if key[0] in kinds]
-        # Second ones of a name were refused when they came, so none of these is ambiguous.
         self.take([(one.source, one.manifest) for one in ready], strict=False)
         for kind in kinds:
             self._show_refused(kind)
@@ -381,6 +399,13 @@ class Roster:
         self._keep(refusal.source, plugin)
         if refusal.waits is not None and refusal.manifest is not None:
             self._waiting[refusal.manifest.key] = _Waiting(refusal.waits, refusal.manifest, plugin)
+
+
+def _is_plugin(folder: Path) -> bool:
+    try:
+        return find_manifest(folder) is not None
+    except OSError:  # it can't be looked into; what it was refused for still holds
+        return folder.exists()
 
 
 def _places(source: Place, manifest: PluginManifest | None) -> set[Hashable]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -55,53 +56,71 @@ class Rounds:
         self._context = context
         self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._blocks = 0
+        self._claiming = threading.Lock()
+        self._claims = 0
 
-    async def start(self, ctx: PluginContext | None, *, strict: bool) -> None:
-        """Start every plugin that doesn't run yet; the running loop becomes the plugins' home."""
+    async def start(self, ctx: PluginContext | None, *, strict: bool, block: bool = False) -> None:
+        """Start every plugin that doesn't run yet; the running loop becomes the plugins' home.
+
+        Args:
+            ctx: what the host lends, if it says so anew.
+            strict: one failure is the failure of all.
+            block: for a block, which ``leave`` ends.
+        """
         if ctx is not None and not isinstance(ctx, PluginContext):
             raise TypeError(f"plugins get a PluginContext, such as PluginContext(config=…), found {shown(ctx)}")
         loop = asyncio.get_running_loop()
-        self._check_home(loop)
-        async with self._alone(loop):
-            self._home.move(loop)
-            if ctx is not None:
-                self._context = ctx
-                for told in misplaced(ctx.config, self._roster.plugins):
-                    ctx.logger.warning("%s", told)
-                self.resources = self.resources if ctx.resources is None else ctx.resources
-            plugins = self._roster.plugins
-            edges, problems = dependencies(plugins)
-            # Of all, running ones too: what starts now may close a circle through them.
-            order = generations([plugin for plugin in plugins if not plugin.refused], edges)
-            self._check_choices()
-            only = self._only_ones()
-            await self._make_way(only, order, edges)
-            asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
-            wanted = [
-                [plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked
-            ]
-            try:
-                await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
-                if strict:
-                    _all_or_nothing(asked)
-            except BaseException as error:
-                await self._take_back(asked, error)
-                raise
+        with self._claimed(loop) as left_behind:
+            async with self._alone(loop):
+                await self._start(ctx, strict=strict, left_behind=left_behind)
+                # In the same round: who leaves another block meanwhile waits for it, and sees that this one is open.
+                self._blocks += block
 
-    async def enter(self, ctx: PluginContext | None) -> None:
-        """Start, for a block that ``leave`` ends."""
-        await self.start(ctx, strict=False)
-        self._blocks += 1
+    async def _start(self, ctx: PluginContext | None, *, strict: bool, left_behind: bool) -> None:
+        plugins = self._roster.plugins
+        edges, problems = dependencies(plugins)
+        # Of all, running ones too: what starts now may close a circle through them.
+        order = generations([plugin for plugin in plugins if not plugin.refused], edges)
+        self._check_choices()
+        if ctx is not None:
+            self._lend(ctx, plugins)
+        for slot in self._catalogue:
+            self._tell_colours(slot)
+        only = self._only_ones()
+        await self._make_way(only, order, edges, left_behind=left_behind)
+        asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
+        wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked]
+        try:
+            await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
+            if strict:
+                _all_or_nothing(asked)
+        except BaseException as error:
+            await self._take_back(asked, error)
+            raise
+
+    def _lend(self, ctx: PluginContext, plugins: Sequence[Plugin]) -> None:
+        self._context = ctx
+        self.resources = self.resources if ctx.resources is None else ctx.resources
+        for told in misplaced(ctx.config, plugins):
+            ctx.logger.warning("%s", told)
 
     async def leave(self) -> None:
         """Stop, if no other block is open: blocks may overlap."""
-        self._blocks -= 1
-        if self._blocks == 0:
-            await self.stop()
+        await self._at_home(self._leave)
+
+    async def _leave(self) -> None:
+        async with self._alone(asyncio.get_running_loop()):
+            self._blocks -= 1
+            if self._blocks == 0:
+                await self._stop_running()
 
     async def stop(self) -> None:
         """Tear down every plugin that runs."""
-        await self._at_home(self._stop_running)
+        await self._at_home(self._stop_alone)
+
+    async def _stop_alone(self) -> None:
+        async with self._alone(asyncio.get_running_loop()):
+            await self._stop_running()
 
     async def remove(self, plugin: Plugin) -> None:
         """Tear down one plugin, and drop it from the roster."""
@@ -117,10 +136,9 @@ class Rounds:
                 self._roster.drop(plugin)
 
     async def _stop_running(self) -> None:
-        async with self._alone(asyncio.get_running_loop()):
-            plugins = self._roster.plugins
-            edges, _ = dependencies(plugins)
-            await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
+        plugins = self._roster.plugins
+        edges, _ = dependencies(plugins)
+        await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
 
     async def _stop(self, order: Sequence[Sequence[Plugin]]) -> None:
         await stop_all(order, self._changed, self._context.logger)
@@ -132,17 +150,31 @@ class Rounds:
         else:
             await self._home.wait(function, *args)
 
-    def _check_home(self, loop: asyncio.AbstractEventLoop) -> None:
-        home = self._home.loop
-        if home is None or home is loop or not home.is_running():
-            return
-        starting = self._lock is not None and self._lock[0] is home and self._lock[1].locked()
-        if not starting and not any(one.usable for one in self._roster.plugins):
-            return
-        raise PluginRegistryError(
-            "plugins run on another event loop already, and they live on one; call setup_all there, or tear them down "
-            "first; inside `with registry.running():` everything runs already"
-        )
+    @contextmanager
+    def _claimed(self, loop: asyncio.AbstractEventLoop) -> Iterator[bool]:
+        """Make ``loop`` the plugins' home; tells whether they were left behind on one that ended.
+
+        Raises:
+            PluginRegistryError: if they run on another, or start there.
+        """
+        with self._claiming:  # by one thread, and thus one loop, at a time
+            home = self._home.loop
+            running = any(one.usable for one in self._roster.plugins)
+            left_behind = running and home is not loop
+            if home not in (None, loop) and home.is_running() and (running or self._claims or self._blocks):
+                raise PluginRegistryError(
+                    "plugins run on another event loop already, and they live on one; call setup_all there, or tear "
+                    "them down first; inside `with registry.running():` everything runs already"
+                )
+            if home is not loop:
+                self._blocks = 0  # those of a loop that ended are never left
+            self._home.move(loop)
+            self._claims += 1
+        try:
+            yield left_behind
+        finally:
+            with self._claiming:
+                self._claims -= 1
 
     @asynccontextmanager
     async def _alone(self, loop: asyncio.AbstractEventLoop) -> AsyncIterator[None]:
@@ -202,8 +234,6 @@ class Rounds:
                 raise ambiguous(slot.table(), tied)
             if any(hook.dispatch is Dispatch.CAPABILITY for hook in hooks):
                 fallback_of(slot.table(), candidates)
-        for slot in self._catalogue:
-            self._tell_colours(slot)
 
     def _tell_colours(self, slot: Slot) -> None:
         """Warn where one plugin alone makes a hook async, which its callers notice when it goes."""
@@ -236,14 +266,23 @@ class Rounds:
         return found
 
     async def _make_way(
-        self, only: Mapping[str, tuple[str, Plugin | None]], order: Sequence[Sequence[Plugin]], edges: Edges
+        self,
+        only: Mapping[str, tuple[str, Plugin | None]],
+        order: Sequence[Sequence[Plugin]],
+        edges: Edges,
+        *,
+        left_behind: bool,
     ) -> None:
-        """Stop what runs in the place of another that was chosen since, and all that depends on it."""
+        """Stop what runs in the place of another that was chosen since, and all that depends on it.
+
+        What was left behind on a loop that ended without a teardown starts again on this one, if it needs a loop.
+        """
         stopping: set[Plugin] = set()
         for plugin in (plugin for generation in order for plugin in generation if plugin.usable):
             _, chosen = only.get(str(plugin.kind), ("", None))
             replaced = chosen is not None and chosen is not plugin and chosen.may_start
-            if replaced or not stopping.isdisjoint(edges[plugin]):
+            stranded = left_behind and plugin.needs_its_loop
+            if replaced or stranded or not stopping.isdisjoint(edges[plugin]):
                 stopping.add(plugin)
         try:
             await self._stop([[plugin for plugin in generation if plugin in stopping] for generation in order])

@@ -20,6 +20,8 @@ from dagstack_plugins.wording import near, nearest, place_of, raised
 
 PREFIX: Final = "dagstack._discovered"
 DEFAULT_MODULE: Final = "plugin"
+_DEPTH: Final = 3
+"""Names in the full name of a discovered package."""
 _lock: Final = threading.RLock()
 
 
@@ -97,19 +99,16 @@ class LoadedFolder:
 
     def unload(self) -> None:
         """Forget the package and all modules below it."""
-        unload_package(self.package)
+        unload_packages({self.package})
 
 
-def unload_package(package: str) -> None:
-    """Remove a discovered package, and what is below it, from ``sys.modules``."""
-    waiting = [package]
+def unload_packages(packages: Collection[str]) -> None:
+    """Remove discovered packages, and what is below them, from ``sys.modules``."""
     with _lock:
-        while waiting:
-            name = waiting.pop()
-            # An imported module is an attribute of its package; looking through all of sys.modules takes a thousand
-            # times as long.
-            inside = getattr(sys.modules.pop(name, None), "__dict__", {})
-            waiting += [below for attribute in list(inside) if (below := f"{name}.{attribute}") in sys.modules]
+        # By name: a package may have deleted the attribute that an imported module is, or never come to set it.
+        for name in [name for name in list(sys.modules) if name.startswith(f"{PREFIX}.")]:
+            if ".".join(name.split(".", _DEPTH)[:_DEPTH]) in packages:
+                del sys.modules[name]
 
 
 def _ensure_root() -> None:

@@ -17,7 +17,6 @@ from dagstack_plugins.dispatch.script import Batch, Outcome, Script, driven
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import BroadcastErrors
 from dagstack_plugins.kinds.model import Dispatch
-from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.wording import place_of, raised
 
 _log: Final = logging.getLogger("dagstack_plugins")
@@ -83,9 +82,8 @@ class BroadcastCollectDispatcher(_Broadcast):
 
 def _mark(outcome: Outcome) -> None:
     plugin = outcome.asked.plugin
-    if outcome.error is not None and plugin.usable:
-        told = f"failed in {outcome.asked.codec.hook.name}: {raised(outcome.error)}"
-        plugin.become(PluginState.DEGRADED, told, outcome.error)
+    if outcome.error is not None:
+        plugin.degrade(f"failed in {outcome.asked.codec.hook.name}: {raised(outcome.error)}", outcome.error)
 
 
 class BroadcastNotifyDispatcher(_Broadcast):

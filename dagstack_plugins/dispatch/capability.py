@@ -69,23 +69,27 @@ class CapabilityDispatcher(HookDispatcher):
     def _no_match(self, table: Table, carried: Mapping[str, Keys]) -> NoCapabilityMatch:
         fields = table.hook(self.hook).match
         values = {field: keys[0].value if isinstance(keys[0], _Json) else keys[0] for field, keys in carried.items()}
-        if values:
-            found = "no plugin fits " + ", ".join(f"{field}={shown(value)}" for field, value in values.items())
-        else:
-            found = f"the payload carries none of {', '.join(fields)}, and there is no plugin to fall back on"
-        if not table.usable:
-            found = "no plugin can be called"
         told = "".join(
             f"\n  - {plugin.name}: {self._offer(plugin, fields) if plugin.usable else plugin.why_not}"
             for plugin in table.plugins
         )
-        require = f" of those with {', '.join(sorted(self._require))}" if self._require else ""
+        found = self._not_found(table, values)
         return NoCapabilityMatch(
-            f"{self.kind}.{self.hook}: {found}{require}; a plugin with `fallback = true` would take it{told}",
+            f"{self.kind}.{self.hook}: {found}; a plugin with `fallback = true` would take it{told}",
             looked_for=values,
             kind=self.kind,
             hook=self.hook,
         )
+
+    def _not_found(self, table: Table, values: Mapping[str, Any]) -> str:
+        required = ", ".join(sorted(self._require))
+        if not table.usable:
+            return f"no plugin that can be called has all of {required}" if required else "no plugin can be called"
+        those = f" of those with {required}" if required else ""
+        if not values:
+            fields = ", ".join(table.hook(self.hook).match)
+            return f"the payload carries none of {fields}, and there is no plugin{those} to fall back on"
+        return f"no plugin{those} fits " + ", ".join(f"{field}={shown(value)}" for field, value in values.items())
 
     @staticmethod
     def _offer(plugin: Plugin, fields: Mapping[str, str]) -> str:
@@ -168,7 +172,7 @@ _NORMAL: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def _keys_of_extension(value: Any, dots: int) -> Keys:
-    """``tar.gz`` and ``gz`` for ``.tar.gz``: the longer one is the better fit.
+    """``tar.gz`` and ``gz`` for ``.tar.gz``.
 
     Args:
         value: what the payload carries.
@@ -185,7 +189,8 @@ def _keys_of_mime_type(value: Any) -> Keys:
     normal = _mime_type(value)
     if not isinstance(normal, str):
         return (normal,)
-    return normal, f"{normal.partition('/')[0]}/*", "*/*"
+    family, slash, _ = normal.partition("/")
+    return (normal, f"{family}/*", "*/*") if slash else (normal,)
 
 
 def _keys_of_value(value: Any) -> Keys:

@@ -30,19 +30,21 @@ class ChainDispatcher(HookDispatcher):
 def chained(links: Sequence[Implementation], codec: HookCodec) -> tuple[Block, Wait]:
     """A chain through ``links``, in both colours."""
 
-    def chain(payload: Any) -> Script:
+    def chain(given: Any) -> Script:
         value = _UNTOUCHED
+        # A copy, as the later links get: where the first one stops the chain, what was given stands.
+        payload = codec.accept(given) if codec.typed else given
         for link in links:
             (outcome,) = yield Batch((link,), payload)
             if outcome.error is not None:
-                raise outcome.error
+                return outcome
             if isinstance(outcome.value, StopChain):
                 value = outcome.value.value if outcome.value.has_value else value
                 break
             value = outcome.value
             # The last value is checked as well: an order of plugins must not decide whether a chain is sound.
             payload = _next(codec, value, link)
-        return codec.result(payload, str(links[0].plugin.name)) if value is _UNTOUCHED else value
+        return codec.result(given, str(links[0].plugin.name)) if value is _UNTOUCHED else value
 
     return driven(chain, links)
 

@@ -11,6 +11,7 @@ import attrs
 
 from dagstack_plugins.calls import Call, StopChain
 from dagstack_plugins.errors import PluginError
+from dagstack_plugins.gate import Gate
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
@@ -80,10 +81,11 @@ def in_both_colours(
         hook: the hook's name, for messages.
         home: the loop that it runs on, if it is a coroutine function.
     """
-    fail = failer(plugin, hook)
-    if not binding.is_async:
-        return _of_function(invoke, finish, fail)
-    return _of_coroutine_function(_bounded(invoke, plugin), finish, fail, home)
+    fail, gate = failer(plugin, hook), plugin.gate
+    if binding.is_async:
+        return _of_coroutine_function(_bounded(invoke, plugin), finish, fail, home)
+    both = _of_function(invoke, finish, fail)
+    return both if gate is None else _one_by_one(both, gate)
 
 
 def _checked_by_plugin(
@@ -110,8 +112,7 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
     Waiting for a place does not count as the plugin's time.
     """
     seconds = plugin.manifest.call_timeout_sec if plugin.manifest else None
-    places = plugin.places
-    if seconds is None and places is None:
+    if seconds is None and plugin.gate is None:
         return invoke
 
     async def timed(payload: Any) -> Any:
@@ -123,14 +124,38 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
                 error.add_note(f"it took longer than call_timeout_sec = {seconds:g}")
             raise
 
-    if (gate := places) is None:
+    if (gate := plugin.gate) is None:
         return timed
 
     async def placed(payload: Any) -> Any:
-        async with gate:
+        await gate.enter_async()
+        try:
             return await timed(payload)
+        finally:
+            gate.leave()
 
     return placed
+
+
+def _one_by_one(both: BothColours, gate: Gate) -> BothColours:
+    """A function within the manifest's ``max_concurrency``."""
+    unbounded, _ = both
+
+    def block(payload: Any) -> Any:
+        gate.enter()
+        try:
+            return unbounded(payload)
+        finally:
+            gate.leave()
+
+    async def wait(payload: Any) -> Any:
+        await gate.enter_async()
+        try:
+            return unbounded(payload)
+        finally:
+            gate.leave()
+
+    return block, wait
 
 
 def _of_function(

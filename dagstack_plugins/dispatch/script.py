@@ -1,6 +1,7 @@
 """Dispatch that asks several plugins is written once, as a generator, and driven blocking or awaited.
 
-A script yields batches of implementations to call, is sent their outcomes, and returns what the caller gets.
+A script yields batches of implementations to call, is sent their outcomes, and returns what the caller gets: a value,
+or an outcome whose error it is. (A generator can't raise every error: a ``StopIteration`` would be its own end.)
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
             while True:
                 batch = running.send(_ask(batch))
         except StopIteration as end:
-            return end.value
+            answer = end.value
+        return _answered(answer)
 
     async def wait(payload: Any) -> Any:
         running = script(payload)
@@ -71,9 +73,16 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
             while True:
                 batch = running.send(await _ask_at_once(batch))
         except StopIteration as end:
-            return end.value
+            answer = end.value
+        return _answered(answer)
 
     return block, wait
+
+
+def _answered(answer: Any) -> Any:
+    if type(answer) is Outcome and answer.error is not None:
+        raise answer.error
+    return answer
 
 
 def _ask(batch: Batch) -> list[Outcome]:

@@ -95,12 +95,14 @@ class Slot:
 
     def choose(self, *, set_active: str | Unset | None = UNSET, environment: str | Unset | None = UNSET) -> None:
         """Note what the host chose; ``None`` takes a choice back."""
-        before = self.chosen
-        if not isinstance(set_active, Unset):
-            self._set_active = set_active
-        if not isinstance(environment, Unset):
-            self._environment = environment
-        if self.chosen != before:
+        with self._lock:
+            before = self.chosen
+            if not isinstance(set_active, Unset):
+                self._set_active = set_active
+            if not isinstance(environment, Unset):
+                self._environment = environment
+            different = self.chosen != before
+        if different:
             self.changed()
 
     def route(self, policy: RoutingPolicy | None) -> None:

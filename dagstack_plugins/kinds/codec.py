@@ -102,6 +102,8 @@ class HookCodec:
             PayloadInvalid: if it isn't what the hook takes.
         """
         if self._short_input is not None:
+            if type(data) is self.input.type and (same := self._short_input.from_payload(data)) is not None:
+                return same
             plain = data.to_dict() if isinstance(data, Payload) else data
             payload = self._short_input.from_dict(plain) if type(plain) is dict else None
             if payload is not None:

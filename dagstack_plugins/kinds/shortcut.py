@@ -93,6 +93,8 @@ def shortcut(schema: Any, shape: Shape, is_valid: Callable[[Any], bool] | None) 
         return None
     if any(name not in properties for name in schema.get("required", ())):
         return None
+    if None in defaults.values():  # a null that was filled in must be told from a property left out
+        return None
     tests = {name: _test(body) for name, body in properties.items()}
     whole = is_valid is None or all(test.whole for test in tests.values())
     scope: dict[str, Any] = {

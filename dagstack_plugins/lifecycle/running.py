@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from dagstack_plugins.errors import DispatchMismatch
+from dagstack_plugins.errors import DispatchMismatch, PluginRegistryError
 from dagstack_plugins.runtimes.home import BackgroundLoop
 
 T = TypeVar("T")
@@ -27,19 +27,28 @@ class Running(Generic[T]):
         self._value = value
         self._start = start
         self._stop = stop
+        self._open = False
         self._background: BackgroundLoop | None = None
         self._stack = ExitStack()
 
     async def __aenter__(self) -> T:
+        self._check_closed()
         await self._start()
+        self._open = True
         return self._value
+
+    def _check_closed(self) -> None:
+        if self._open:
+            raise PluginRegistryError("this block is open already; registry.running() makes one for each `with`")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open = False
         await self._stop()
 
     def __enter__(self) -> T:
+        self._check_closed()
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -50,9 +59,9 @@ class Running(Generic[T]):
                 "write `async with registry.running(ctx)`"
             )
         with ExitStack() as stack:
-            self._background = stack.enter_context(BackgroundLoop())
-            value = self._background.run(self.__aenter__())
-            self._stack = stack.pop_all()
+            background = stack.enter_context(BackgroundLoop())
+            value = background.run(self.__aenter__())
+            self._background, self._stack = background, stack.pop_all()
         return value
 
     def __exit__(

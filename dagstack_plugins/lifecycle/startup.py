@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
+from dagstack_plugins.gate import Gate
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
@@ -17,6 +18,7 @@ from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import takes_context
 from dagstack_plugins.wording import place_of, raised
 
+T = TypeVar("T")
 MakeContext = Callable[[Plugin], PluginContext]
 Tell = Callable[[Plugin], None]
 
@@ -43,7 +45,26 @@ async def start_all(
             else:
                 _fail(plugin, blocked, logger)
                 tell(plugin)
-        await asyncio.gather(*(_start(plugin, guard, make_context, tell, logger) for plugin in ready))
+        await _together([_start(plugin, guard, make_context, tell, logger) for plugin in ready])
+
+
+async def _together(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them return; a cancellation is passed on to each, and none is left behind.
+
+    ``asyncio.gather`` ends as soon as one of them was cancelled, while the others go on into the next round.
+    """
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    cancelled: asyncio.CancelledError | None = None
+    while unfinished := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(unfinished)
+        except asyncio.CancelledError as error:
+            cancelled = error
+            for task in unfinished:
+                task.cancel()
+    if cancelled is not None:
+        raise cancelled
+    return [task.result() for task in tasks]
 
 
 def _blocked_by(plugin: Plugin, edges: Edges) -> PluginUnavailable | None:
@@ -64,7 +85,7 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         plugin.implementations.clear()
         plugin.context = make_context(plugin)
         most = plugin.manifest.max_concurrency if plugin.manifest else None
-        plugin.places = asyncio.Semaphore(most) if most is not None else None
+        plugin.gate = Gate(most) if most is not None else None
         limit = _limit(plugin, "startup_timeout_sec")
         await _run(plugin, "setup", guard, limit)
         plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
@@ -130,12 +151,20 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
 
     Raises:
         TeardownErrors: at the end, if some failed or overran.
+        CancelledError: at the end, if the caller was cancelled meanwhile.
     """
     guard = Guard()
     errors: list[tuple[str, BaseException]] = []
+    cancelled: asyncio.CancelledError | None = None
     for generation in reversed(order):
-        failures = await asyncio.gather(*(_stop(plugin, guard, tell, logger) for plugin in reversed(generation)))
+        try:
+            failures = await _together([_stop(plugin, guard, tell, logger) for plugin in reversed(generation)])
+        except asyncio.CancelledError as error:  # those that were waited for are given up; the others have their turn
+            cancelled = error
+            continue
         errors += [(plugin.label, error) for plugin, error in zip(reversed(generation), failures, strict=True) if error]
+    if cancelled is not None:
+        raise cancelled
     if errors:
         told = "".join(f"\n  - {label}: {raised(error)}{place_of(error)}" for label, error in errors)
         raise TeardownErrors(f"plugins failed while they were torn down:{told}", errors=errors)

@@ -72,7 +72,7 @@ def run_closing(work: Callable[[bool], Coroutine[Any, Any, None]], *, waiting: S
     """
     if not waiting:
         _finish(work(True))
-    elif _in_a_loop():
+    elif in_a_loop():
         raise PluginRegistryError(
             f"only the event loop can close {', '.join(waiting)}, and it would wait for itself here: write `{instead}`"
         )
@@ -126,7 +126,8 @@ def _finish(work: Coroutine[Any, Any, None]) -> None:
     raise RuntimeError("a closing coroutine was to run without an event loop, but it waits for something")
 
 
-def _in_a_loop() -> bool:
+def in_a_loop() -> bool:
+    """Whether an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
 from dagstack_plugins.errors import PluginRegistryError
-from dagstack_plugins.resources.closing import Held
+from dagstack_plugins.resources.closing import Held, in_a_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,30 +23,68 @@ Maker: TypeAlias = "Callable[[Borrower | None], object]"
 Wrap: TypeAlias = "Callable[[Any, Any], object]"
 
 
-class Workshop:
-    """Where the resources are made that all plugins share: each once, one at a time.
+_PATIENCE: Final = 10.0
+"""Seconds that an event loop waits for a resource that another thread makes, which may be waiting for that loop."""
 
-    One lock for all, since a factory may ask for other resources: with a lock for each, two factories that need each
-    other would wait for ever when they meet, where now they are found out.
+
+class Workshop:
+    """Where the resources are made that all plugins share, each once; a slow one holds up only those who want it.
+
+    Attributes:
+        changed: the lock of all bookkeeping, never held while a factory runs; told when a factory ended.
+        held: what has to be closed.
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.changed = threading.Condition()
         self.held = Held()
-        self._making: list[str] = []
+        self._makers: dict[str, int] = {}
+        self._waiting: dict[int, str] = {}
 
-    def make(self, name: str, maker: Maker) -> Any:
-        """Make one resource and hold it; the caller has the lock."""
-        if name in self._making:
-            circle = " -> ".join([*self._making[self._making.index(name) :], name])
-            raise PluginRegistryError(f"the resource {name!r} needs itself to be made: {circle}; break the circle")
-        self._making.append(name)
+    def make(self, offer: Offer) -> None:
+        """Make a resource and hold it; where another thread makes it already, wait for that."""
+        me = threading.get_ident()
+        with self.changed:
+            while offer.resource is None and offer.name in self._makers:
+                self._check_circle(offer.name, me)
+                self._wait(offer.name, me)
+            if offer.resource is not None:
+                return
+            self._makers[offer.name] = me
+        resource = None
         try:
-            resource = usable(name, maker(None))
+            resource = usable(offer.name, offer.make(None))
         finally:
-            self._making.pop()
-        self.held.add(name, resource)
-        return resource
+            with self.changed:
+                del self._makers[offer.name]
+                if resource is not None:
+                    offer.resource = resource
+                    self.held.add(offer.name, resource)
+                self.changed.notify_all()
+
+    def _wait(self, name: str, me: int) -> None:
+        self._waiting[me] = name
+        try:
+            told = self.changed.wait(_PATIENCE if in_a_loop() else None)
+        finally:
+            del self._waiting[me]
+        if not told:
+            raise PluginRegistryError(
+                f"another thread has been making the resource {name!r} for {_PATIENCE:g} s, and the event loop cannot "
+                "wait any longer; read it in a plain `def setup`, which runs in a thread of its own"
+            )
+
+    def _check_circle(self, name: str, me: int) -> None:
+        """Follow who waits for whom; where that leads back here, all would wait for ever."""
+        way = [name]
+        while (maker := self._makers.get(way[-1])) != me:
+            wanted = self._waiting.get(maker) if maker is not None else None
+            if wanted is None:
+                return
+            way.append(wanted)
+        mine = [one for one, maker in self._makers.items() if maker == me]
+        circle = " -> ".join([*mine[mine.index(way[-1]) :], *way])
+        raise PluginRegistryError(f"the resource {name!r} needs itself to be made: {circle}; break the circle")
 
 
 @attrs.define(eq=False)
@@ -76,9 +114,7 @@ class Offer:
     def shared(self) -> Any:
         """The host's resource, made if need be."""
         if self.resource is None:
-            with self.workshop.lock:
-                if self.resource is None:  # another thread may have been faster
-                    self.resource = self.workshop.make(self.name, self.make)
+            self.workshop.make(self)
         self.used = True
         return self.resource
 

@@ -74,7 +74,7 @@ class ResourceRegistry:
         """
         _check_name(name)
         offer = self._offer(name, value, factory, scope)
-        with self._workshop.lock:
+        with self._workshop.changed:
             self._check_open()
             taken = self._offers.get(name)
             if taken is not None:
@@ -125,7 +125,7 @@ class ResourceRegistry:
         Raises:
             PluginRegistryError: nothing has this name, or the registry is closed.
         """
-        with self._workshop.lock:
+        with self._workshop.changed:
             self._check_open()
             self._find(name).wraps += (wrap,)
 
@@ -142,7 +142,7 @@ class ResourceRegistry:
         Raises:
             PluginRegistryError: the registry is closed.
         """
-        with self._workshop.lock:
+        with self._workshop.changed:
             self._check_open()
             own, unreleased = Held(), self._lent
             lent = LentResources(manifest, self._offers, own, lambda released: unreleased.pop(released, None))
@@ -171,7 +171,7 @@ class ResourceRegistry:
         await self._close(blocking=False)
 
     async def _close(self, blocking: bool) -> None:
-        with self._workshop.lock:
+        with self._workshop.changed:
             self._closed = True
             lent_newest_first = tuple(self._lent)[::-1]
         failures: list[Exception] = []

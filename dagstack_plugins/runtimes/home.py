@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _LOOK: Final = 0.25
 """Seconds between looks whether the loop that should answer is still there."""
+_LAST_WORDS: Final = 5.0
+"""Seconds that tasks of plugins have to end when their loop does."""
 _ROUNDS: Final = 10
 """How often tasks are cancelled that start others when they are."""
 _log: Final = logging.getLogger("dagstack_plugins")
@@ -171,8 +173,8 @@ class _Errand(Generic[T]):
             try:
                 return self.future.result(_LOOK)
             except TimeoutError:
-                if self.future.done():  # it is the plugin's own
-                    raise
+                if self.future.done():  # just now, or it is the plugin's own
+                    return self.future.result()
                 self._look()
 
     @contextmanager
@@ -208,7 +210,7 @@ def _not_running() -> PluginUnavailable:
 
 
 def _gone() -> PluginUnavailable:
-    return PluginUnavailable("the call was cancelled: the event loop of the plugins ended, or they were torn down")
+    return PluginUnavailable("the call was cancelled on the event loop of the plugins, or that loop ended under it")
 
 
 class BackgroundLoop:
@@ -256,8 +258,34 @@ class BackgroundLoop:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end)
         # A task that swallows its cancellation would hold the host here; the thread is a daemon, so it may be left.
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=_LAST_WORDS)
+        if self._thread.is_alive():
+            _log.error("what plugins left running did not end within %g s, and is left behind", _LAST_WORDS)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run ``coroutine`` on the loop and block until it is done."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        """Run ``coroutine`` on the loop and block until it is done.
+
+        A caller that is interrupted cancels it, and still waits until it is done; interrupted again, it doesn't.
+        """
+        outcome: concurrent.futures.Future[T] = concurrent.futures.Future()
+        running: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            running.append(self._loop.create_task(coroutine))
+            running[0].add_done_callback(settle)
+
+        def settle(task: asyncio.Task[T]) -> None:
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                outcome.set_result(task.result())
+            else:
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(start)
+        try:
+            return outcome.result()
+        except BaseException:
+            if not outcome.done():
+                self._loop.call_soon_threadsafe(lambda: running[0].cancel())
+                concurrent.futures.wait([outcome])
+            raise

@@ -499,3 +499,14 @@ def test_a_plugin_in_a_folder_that_cannot_be_written_loads(shared: Path) -> None
     write(shared / "plugins" / "a", "a")
     (shared / "plugins" / "a").chmod(0o555)
     assert as_nobody("discover()", shared)["found"] == ["a"]
+
+
+def test_a_refused_plugin_that_is_gone_is_forgotten(registry: PluginRegistry, plugin: Callable[..., Path]) -> None:
+    folder = plugin("broken", "raise RuntimeError")
+    other = plugin("other", "raise RuntimeError")
+    registry.discover(folder.parent)
+    assert len(registry.status()) == 2
+    shutil.rmtree(folder)
+    (other / "dagstack.json").unlink()
+    registry.discover(folder.parent)
+    assert registry.status() == []

@@ -770,3 +770,31 @@ def test_each_fault_is_logged_once(
 def test_a_method_that_is_nearly_a_hook_is_a_slip(registry: PluginRegistry, plugin: WritePlugin) -> None:
     folder = plugin("echo", "class Echo:\n    def exeucte(self, args):\n        return args\n")
     assert "Echo has 'exeucte', did you mean 'execute'?" in refusal(registry, folder)
+
+
+async def test_modules_that_are_no_attribute_of_their_package_are_removed_too(
+    registry: PluginRegistry, plugin: WritePlugin, loaded: LoadedModules
+) -> None:
+    code = "from . import X\nclass Echo:\n    def execute(self, args):\n        return X\n"
+    for folder, value in (("one", 1), ("two", 2)):
+        files = {"__init__.py": "from . import helper\nX = helper.X\ndel helper\n", "helper.py": f"X = {value}\n"}
+        registry.discover(plugin("echo", code, at=f"{folder}/echo", files=files))
+        async with registry.running():
+            assert registry.get_plugin("tool", "echo").execute() == value
+        await registry.unregister("tool", "echo")
+        assert not loaded()
+
+
+def test_a_package_that_failed_to_import_is_read_anew(
+    registry: PluginRegistry, plugin: WritePlugin, loaded: LoadedModules
+) -> None:
+    code = "from .sub import X\nclass Echo:\n    def execute(self, args):\n        return X\n"
+    broken = "from .impl import X\nraise RuntimeError('not configured')\n"
+    folder = plugin("echo", code, files={"sub/__init__.py": broken, "sub/impl.py": "X = 'old'\n"})
+    assert "not configured" in refusal(registry, folder)
+    assert not loaded()
+    (folder / "sub/__init__.py").write_text("from .impl import X\n")
+    (folder / "sub/impl.py").write_text("X = 'new value'\n")
+    registry.discover(folder)
+    with registry.running():
+        assert registry.get_plugin("tool", "echo").execute() == "new value"

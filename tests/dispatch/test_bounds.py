@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import Any
 
 import pytest
 
 from dagstack_plugins import PluginRegistry
+from dagstack_plugins.gate import Gate
 
 
 def registered(cls: type, **fields: Any) -> PluginRegistry:
@@ -75,3 +78,53 @@ async def test_waiting_for_a_place_is_not_the_plugins_time() -> None:
     async with registered(Slow, max_concurrency=1, call_timeout_sec=0.5).running() as registry:
         tool = registry.get_plugin("tool", "one")
         await asyncio.gather(*(tool.execute() for _ in range(12)))
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_functions_called_from_threads_and_loops_share_the_places(places: int) -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.running = self.most = 0
+            self.lock = threading.Lock()
+
+        def execute(self, args: Any) -> None:
+            with self.lock:
+                self.running += 1
+                self.most = max(self.most, self.running)
+            time.sleep(0.005)
+            with self.lock:
+                self.running -= 1
+
+    plugin = Counting()
+    registry = PluginRegistry()
+    manifest = {"name": "one", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"}
+    registry.register(plugin, {**manifest, "max_concurrency": places})
+    with registry.running():
+        tool = registry.get_plugin("tool", "one")
+
+        async def call() -> None:
+            await asyncio.gather(*(tool.aio.execute() for _ in range(5)))
+
+        threads = [threading.Thread(target=tool.execute) for _ in range(6)]
+        threads += [threading.Thread(target=lambda: asyncio.run(call())) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=20)
+    assert plugin.most == places
+    assert plugin.running == 0
+
+
+async def test_who_gives_up_waiting_leaves_the_place_to_the_next() -> None:
+    gate = Gate(1)
+    await gate.enter_async()
+    waiting = [asyncio.create_task(gate.enter_async()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    gate.leave()
+    waiting[1].cancel()  # at the same moment as it is let in
+    await asyncio.wait(waiting, timeout=5)
+    assert [task.cancelled() for task in waiting] == [True, True, False]
+    gate.leave()
+    await asyncio.wait_for(gate.enter_async(), 5)

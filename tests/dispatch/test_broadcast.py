@@ -392,3 +392,22 @@ async def test_nobody_to_ask_is_told_where_nobody_was_started(
     assert not host.call("greet", x=1)
     (record,) = caplog.records
     assert record.getMessage().startswith("greeter.greet: nobody hears it: a: not started yet: `with registry.running")
+
+
+async def test_a_failure_does_not_revive_a_plugin_that_was_stopped_meanwhile(new_host: Any) -> None:
+    host = new_host({"greet": {"dispatch": "broadcast_collect", "error_policy": "best_effort", "async": True}})
+    called, go_on = asyncio.Event(), asyncio.Event()
+
+    async def greet(self: Any, payload: Any) -> Any:
+        called.set()
+        await go_on.wait()
+        raise LookupError
+
+    host.add("a", greet=greet)
+    await host.registry.setup_all()
+    call = asyncio.create_task(host.call("greet"))
+    await called.wait()
+    await host.registry.teardown_all()
+    go_on.set()
+    assert [name for name, _ in (await call).errors] == ["a"]
+    assert host.states() == {"a": PluginState.STOPPED}

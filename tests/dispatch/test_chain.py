@@ -253,3 +253,24 @@ def test_a_chain_is_a_reduction_with_a_stop(new_host: Any, plan: list[tuple[str,
             return type(error)
 
     assert asyncio.run(run()) == reduced(plan, start)
+
+
+async def test_what_the_first_changes_before_it_stops_the_chain_is_not_what_stands(host: Any) -> None:
+    def changes_and_stops(self: Any, payload: Any) -> Any:
+        payload.n = 99
+        return STOP_CHAIN
+
+    host.add("first", step=changes_and_stops)
+    async with host.registry.running():
+        assert host.call("step", n=1) == {"n": 1}
+
+
+async def test_an_error_that_generators_use_themselves_arrives_as_it_is(host: Any) -> None:
+    def stops(self: Any, n: int) -> Any:
+        raise StopIteration("mine")
+
+    host.add("a", step=stops)
+    async with host.registry.running():
+        with pytest.raises(StopIteration, match="mine") as caught:
+            host.call("step", n=1)
+    assert "'a'" in caught.value.__notes__[0]

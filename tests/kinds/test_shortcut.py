@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagstack_plugins import PayloadInvalid
@@ -38,6 +38,8 @@ def property_schemas(draw: st.DrawFn) -> dict[str, Any]:
         )
     if kind == "string" and not schema.keys() - {"type"} and draw(st.booleans()):
         schema["default"] = "d"
+    if kind in (["string", "null"], "null") and draw(st.booleans()):
+        schema["default"] = None
     return schema
 
 
@@ -64,7 +66,9 @@ def long_way(codec: HookCodec, data: Any) -> Any:
         return None
 
 
+@settings(max_examples=400)
 @given(object_schemas(), st.dictionaries(st.sampled_from([*NAMES, "other"]), VALUES, max_size=4))
+@example({"type": "object", "properties": {"a": {"type": ["string", "null"], "default": None}}, "required": []}, {})
 def test_it_answers_as_the_long_way_does(schema: dict[str, Any], data: dict[str, Any]) -> None:
     codec = codec_of(schema)
     assert codec.input.type is not None or not schema["properties"]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
+import os
+import signal
 import sys
 import threading
 import time
@@ -458,3 +461,157 @@ async def test_closing_a_plugins_resources_has_a_timeout(host: Any, caplog: pyte
     assert host.states() == {"a": STOPPED}
     assert "resources of plugin part/a could not be closed" in caplog.text
     host.registry.resource_registry.close()
+
+
+async def test_a_block_that_opens_while_another_closes_keeps_its_plugins(host: Any) -> None:
+    async def setup(self: Any) -> None:
+        await asyncio.sleep(0.02)
+        raise RuntimeError("slow, and fails: it is tried again at each start")
+
+    async def user(number: int) -> None:
+        await asyncio.sleep(number * 0.03)
+        async with host.registry.running():
+            for _ in range(5):
+                await asyncio.sleep(0.004)
+                assert host.run() == ["a"]
+
+    host.track("a")
+    host.add("slow", setup=setup)
+    await asyncio.gather(*map(user, range(6)))
+    assert host.states() == {"a": STOPPED, "slow": UNAVAILABLE}
+
+
+async def test_what_a_cancelled_start_left_to_end_does_not_reach_into_the_next(host: Any) -> None:
+    starting, hangs = asyncio.Event(), [True]
+
+    async def setup(self: Any) -> None:
+        starting.set()
+        if hangs:
+            await asyncio.Event().wait()
+
+    async def setup_that_cleans_up(self: Any) -> None:
+        try:
+            await setup(self)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            raise
+
+    host.add("a", setup=setup)
+    host.add("b", setup=setup_that_cleans_up)
+    task = asyncio.create_task(host.registry.setup_all())
+    await starting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    hangs.clear()
+    await host.registry.setup_all()
+    await asyncio.sleep(0.1)
+    assert host.states() == {"a": READY, "b": READY}
+    await host.registry.teardown_all()
+
+
+async def test_a_cancelled_exit_still_stops_the_others(host: Any) -> None:
+    stopping = asyncio.Event()
+
+    async def teardown(self: Any) -> None:
+        stopping.set()
+        await asyncio.Event().wait()
+
+    async def use() -> None:
+        async with host.registry.running():
+            pass
+
+    host.track("a")
+    host.add("b", depends_on=["a"], teardown=teardown)
+    using = asyncio.create_task(use())
+    await stopping.wait()
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert host.states() == {"a": STOPPED, "b": STOPPED}
+    assert host.log == ["start a", "stop a"]
+
+
+def test_one_block_is_entered_once_at_a_time(host: Any) -> None:
+    host.track("a")
+    block = host.registry.running()
+    with block:
+        with pytest.raises(PluginRegistryError, match="open already"):
+            block.__enter__()
+        assert host.run() == ["a"]
+    with block:
+        assert host.run() == ["a"]
+    assert host.log == ["start a", "stop a"] * 2
+
+
+def test_an_open_block_keeps_its_loop_though_nothing_runs_yet(host: Any) -> None:
+    with host.registry.running():
+        with pytest.raises(PluginRegistryError, match="another event loop"), host.registry.running():
+            raise AssertionError("must not be reached")
+        host.track("a", run=whereabouts)
+        asyncio.run_coroutine_threadsafe(host.registry.setup_all(), host.registry._home.loop).result()
+        assert len(host.registry.kind("part").sync.run()) == 1
+
+
+def test_of_two_loops_one_gets_the_plugins(new_host: Any) -> None:
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            host = new_host()
+            host.track("a")
+            ready = threading.Barrier(2)
+
+            async def start(host: Any = host, ready: Any = ready) -> None:
+                ready.wait()
+                with contextlib.suppress(PluginRegistryError):
+                    await host.registry.setup_all()
+                await asyncio.to_thread(ready.wait)  # the loop that got them stays until the other has asked
+
+            threads = [threading.Thread(target=lambda start=start: asyncio.run(start())) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert host.log == ["start a"]
+    finally:
+        sys.setswitchinterval(switch)
+
+
+def test_plugins_whose_loop_ended_start_again_on_the_next_if_they_need_one(host: Any) -> None:
+    host.track("a", run=whereabouts)
+    host.add("plain", setup=lambda self: host.log.append("start plain"))
+
+    async def again() -> None:
+        await host.registry.setup_all()
+        assert (asyncio.get_running_loop(), threading.current_thread()) in await host.registry.kind("part").aio.run()
+        await host.registry.teardown_all()
+
+    asyncio.run(host.registry.setup_all())
+    asyncio.run(again())
+    assert sorted(host.log[:2]) == ["start a", "start plain"]
+    assert host.log[2:] == ["stop a", "start a", "stop a"]
+
+
+def test_a_user_who_interrupts_the_start_waits_for_what_is_torn_down(host: Any) -> None:
+    starting = threading.Event()
+
+    async def setup(self: Any) -> None:
+        starting.set()
+        await asyncio.Event().wait()
+
+    def interrupt() -> None:
+        starting.wait(10)
+        signal.raise_signal(signal.SIGINT) if sys.platform == "win32" else os.kill(os.getpid(), signal.SIGINT)
+
+    async def teardown(self: Any) -> None:
+        await asyncio.sleep(0.1)
+        host.log.append("stop a")
+
+    host.track("a", teardown=teardown)
+    host.add("b", depends_on=["a"], setup=setup)
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        host.registry.running().__enter__()
+    assert host.log == ["start a", "stop a"]
+    assert host.states() == {"a": STOPPED, "b": UNAVAILABLE}

@@ -692,3 +692,68 @@ class RegistryAgainstAModel(RuleBasedStateMachine):
 
 
 TestRegistryAgainstAModel = RegistryAgainstAModel.TestCase
+
+
+def test_a_slow_factory_holds_up_only_those_who_want_it(registry: ResourceRegistry) -> None:
+    go_on = threading.Event()
+    registry.register("slow", factory=lambda: go_on.wait(20) and "made")
+    registry.register("quick", factory=dict)
+    made: list[Any] = []
+    threads = [threading.Thread(target=lambda: made.append(registry.get("slow")), daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert registry.get("quick") == {}
+    registry.register("later", 5)
+    assert made == []
+    go_on.set()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert made == ["made"] * 3
+
+
+def test_a_circle_that_two_threads_close_is_found_out(registry: ResourceRegistry) -> None:
+    both = threading.Barrier(2)
+
+    def needs(other: str) -> Any:
+        both.wait(10)
+        return registry.get(other)
+
+    registry.register("a", factory=lambda: needs("b"))
+    registry.register("b", factory=lambda: needs("a"))
+    failures: list[Exception] = []
+
+    def ask(name: str) -> None:
+        try:
+            registry.get(name)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    assert any("needs itself to be made" in str(error) for error in failures)
+
+
+async def test_an_event_loop_does_not_wait_for_ever(
+    registry: ResourceRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dagstack_plugins.resources.offers._PATIENCE", 0.02)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def make() -> str:
+        begun.set()
+        go_on.wait(20)
+        return "made"
+
+    registry.register("slow", factory=make)
+    thread = threading.Thread(target=registry.get, args=("slow",), daemon=True)
+    thread.start()
+    begun.wait(10)
+    with pytest.raises(PluginRegistryError, match="plain `def setup`"):
+        registry.get("slow")
+    go_on.set()
+    thread.join(10)
+    assert registry.get("slow") == "made"
