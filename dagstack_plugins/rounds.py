@@ -139,6 +139,7 @@ class Rounds:
         plugins = self._roster.plugins
         edges, _ = dependencies(plugins)
         await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
+        self._home.threads.rest()
 
     async def _stop(self, order: Sequence[Sequence[Plugin]]) -> None:
         await stop_all(order, self._changed, self._context.logger)

@@ -29,7 +29,7 @@ from dagstack_plugins.wording import dotted, place_of, raised, shown
 RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""
 
-_MODELS = ("sync", "async")
+_MODELS = ("sync", "async", "thread_cpu_bound")
 
 
 @attrs.frozen

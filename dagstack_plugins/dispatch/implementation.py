@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import attrs
 
 from dagstack_plugins.calls import Call, StopChain
+from dagstack_plugins.dispatch.threaded import Threaded
 from dagstack_plugins.errors import PluginError
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.interrupts import is_interrupt
@@ -85,6 +86,9 @@ def in_both_colours(
     if binding.is_async:
         return _of_coroutine_function(_bounded(invoke, plugin), finish, fail, home)
     both = _of_function(invoke, finish, fail)
+    if plugin.manifest is not None and plugin.manifest.execution_model == "thread_cpu_bound":
+        made = Threaded(both[0], home.threads, gate, plugin.manifest.call_timeout_sec, fail)
+        return made.block, made.wait
     return both if gate is None else _one_by_one(both, gate)
 
 

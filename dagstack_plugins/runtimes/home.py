@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, Generic, Self, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginUnavailable
+from dagstack_plugins.runtimes.pools import WorkerThreads
 from dagstack_plugins.wording import raised
 
 T = TypeVar("T")
@@ -26,9 +27,18 @@ _log: Final = logging.getLogger("dagstack_plugins")
 
 
 class HomeLoop:
-    """The loop that coroutine functions of plugins run on, whoever calls them."""
+    """The loop that coroutine functions of plugins run on, whoever calls them, and the threads beside it.
 
-    def __init__(self) -> None:
+    Args:
+        workers: how many threads work at once for plugins that say ``thread_cpu_bound``; by default it depends on the
+            machine.
+
+    Attributes:
+        threads: those threads.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.threads = WorkerThreads(workers)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property

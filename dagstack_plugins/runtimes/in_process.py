@@ -77,6 +77,9 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
     _check_complete(bindings, instance, compiled, manifest, file)
     _check_lifecycle(instance, manifest, file)
     for name, binding in bindings.items():
+        if binding.is_async and manifest.execution_model.endswith("_cpu_bound"):
+            told = f"hook {name!r} is a coroutine function, but execution_model = {manifest.execution_model!r}"
+            raise _load_error(f"{told} runs plain functions; write `def`, or say 'async'", manifest, file, hook=name)
         if binding.whole is not None and (meant := near(binding.whole, binding.attributes, at_least=0.8)) is not None:
             told = "plugin %s/%s: %r of %s gets the whole payload, as no property is called so; did you mean %r?"
             _log.warning(told, manifest.kind, manifest.name, binding.whole, name, meant)
