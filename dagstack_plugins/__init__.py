@@ -70,6 +70,8 @@ _NAMES = {
         "PluginManifest",
         "load_manifest",
     ),
+    "middleware.timing": ("TimingMiddleware",),
+    "middleware.tracing": ("TracingMiddleware",),
     "plugin": (
         "PluginState",
         "PluginStatus",

@@ -40,6 +40,8 @@ from dagstack_plugins.kinds.payload import Payload as Payload
 from dagstack_plugins.kinds.payloads import PayloadTypes as PayloadTypes
 from dagstack_plugins.manifest import PluginManifest as PluginManifest
 from dagstack_plugins.manifest import load_manifest as load_manifest
+from dagstack_plugins.middleware.timing import TimingMiddleware as TimingMiddleware
+from dagstack_plugins.middleware.tracing import TracingMiddleware as TracingMiddleware
 from dagstack_plugins.plugin import PluginState as PluginState
 from dagstack_plugins.plugin import PluginStatus as PluginStatus
 from dagstack_plugins.progress import ListProgress as ListProgress
