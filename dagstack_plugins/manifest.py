@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,7 +243,7 @@ class PluginManifest:
     @property
     def core_specifiers(self) -> SpecifierSet:
         """``core_version``, parsed."""
-        return SpecifierSet(self.core_version)
+        return _specifiers(self.core_version)
 
     @classmethod
     def from_dict(
@@ -288,6 +289,11 @@ def _changed_fields(model: attrs.AttrsInstance, leave_out: Container[str] = ()) 
         if field.name not in leave_out and value != default:
             fields[field.name] = _changed_fields(value) if attrs.has(type(value)) else _plain_copy(value)
     return fields
+
+
+@lru_cache(maxsize=256)
+def _specifiers(text: str) -> SpecifierSet:
+    return SpecifierSet(text)
 
 
 def find_manifest(folder: Path, names: Container[str] | None = None) -> Path | None:

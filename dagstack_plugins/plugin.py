@@ -108,7 +108,7 @@ class Plugin:
         context: what it was given in ``setup``.
         gate: admits as many calls at once as its ``max_concurrency`` says; ``None`` if that says nothing.
         implementations: what the dispatchers call, by hook; made anew at each start.
-        unload: forgets its code.
+        package: the package that its code was loaded as, if it was loaded by the registry.
     """
 
     location: str
@@ -125,7 +125,7 @@ class Plugin:
     context: PluginContext | None = None
     gate: Gate | None = None
     implementations: dict[str, Any] = attrs.field(factory=dict)
-    unload: Callable[[], None] | None = None
+    package: str | None = None
     state: PluginState = PluginState.REGISTERED
     reason: str = ""
     error: BaseException | None = None

@@ -18,6 +18,7 @@ from dagstack_plugins.context import PluginContext
 from dagstack_plugins.discovery.admission import RUNTIMES, HostRules
 from dagstack_plugins.discovery.distributions import GROUP, installed_plugins
 from dagstack_plugins.discovery.folders import DEFAULT_IGNORE, plugin_folders
+from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Source
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.dispatch.proxy import Proxy, active_proxy, kind_proxy, plugin_proxy
@@ -95,7 +96,7 @@ class PluginRegistry:
         resources = ResourceRegistry() if resource_registry is None else resource_registry
         self._rounds = Rounds(self, self._catalogue, self._roster, self._home, PluginContext(), resources)
         self._proxies: dict[tuple[str, str | None, frozenset[str]], Proxy] = {}
-        weakref.finalize(self, _unload, self._roster.unloads).atexit = False
+        weakref.finalize(self, unload_packages, self._roster.packages).atexit = False
 
     # Kinds
 
@@ -448,8 +449,3 @@ def _as_manifest(given: ManifestLike) -> PluginManifest:
     if isinstance(given, PluginManifest):
         return given
     return load_manifest(given) if isinstance(given, str | Path) else PluginManifest.from_dict(given)
-
-
-def _unload(unloads: Collection[Callable[[], None]]) -> None:
-    for unload in unloads:
-        unload()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 import attrs
 
 from dagstack_plugins.discovery.admission import HostRules, admit, refused
+from dagstack_plugins.discovery.folders import RealFolders
+from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import FolderSource, Place, Source, UnreadablePlace
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadError, PluginRegistryError
@@ -112,11 +115,11 @@ class Roster:
         rules: what the host says about where plugins run.
 
     Attributes:
-        unloads: what forgets the code of those that were loaded.
+        packages: what their code was loaded as.
     """
 
     def __init__(self, catalogue: Catalogue, rules: HostRules) -> None:
-        self.unloads: set[Callable[[], None]] = set()
+        self.packages: set[str] = set()
         self._plugins: dict[Plugin, None] = {}
         self._catalogue = catalogue
         self._rules = rules
@@ -162,13 +165,16 @@ class Roster:
             root: where the search began; if that can't be read, there is nothing to go on with.
             found: manifest files.
         """
+        real = RealFolders()
         for file in found:
             if not isinstance(file, OSError):
-                if not self.knows(file):
-                    yield candidate(FolderSource(file.parent), file)
+                folder = file.parent
+                place = real.path(str(folder))
+                if not self._knows_place(place):
+                    yield candidate(FolderSource(folder, place), file)
             elif file.filename == str(root):
                 raise file
-            elif not self._taken_at([Path(file.filename).resolve()]):
+            elif not self._taken_at([os.path.realpath(file.filename)]):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
                 yield Refusal(UnreadablePlace(str(file.filename)), None, error)
 
@@ -178,13 +184,15 @@ class Roster:
         Args:
             root: the folder.
         """
-        below = root.resolve()
+        below = os.path.realpath(root)
         with self._lock:
             refused = [plugin for plugin in self._plugins if plugin.refused]
             places = {plugin: self._places.of(plugin) for plugin in refused}
         for plugin in refused:
-            folders = [place for place in places[plugin] if isinstance(place, Path) and place.is_relative_to(below)]
-            if folders and not any(map(_is_plugin, folders)):
+            folders = [
+                place for place in places[plugin] if isinstance(place, str) and Path(place).is_relative_to(below)
+            ]
+            if folders and not any(_is_plugin(Path(folder)) for folder in folders):
                 self.drop(plugin)
 
     def installed(self, found: Iterable[tuple[Source, Path | PluginLoadError]]) -> Iterator[Candidate]:
@@ -201,7 +209,9 @@ class Roster:
 
     def knows(self, file: Path) -> bool:
         """Whether the plugin of a manifest's file is registered, or on its way; a refused one gets another chance."""
-        place = file.parent.resolve()
+        return self._knows_place(os.path.realpath(file.parent))
+
+    def _knows_place(self, place: str) -> bool:
         # Code that discovers its own folder while it is imported would be imported again, for ever.
         return (self, place) in _being_taken.get() or self._taken_at([place])
 
@@ -223,7 +233,7 @@ class Roster:
                 self._check_name(source, manifest)
                 self._keep(source, plugin)
         except AmbiguousPlugin:
-            _forget(plugin)
+            self._forget([plugin])
             raise
 
     def take(self, candidates: Iterable[Candidate], *, strict: bool) -> list[PluginManifest]:
@@ -248,16 +258,16 @@ class Roster:
                 else:
                     self._try(*one, batch)
         except BaseException:
-            _forget_all(batch.taken)
+            self._forget(plugin for _, plugin in batch.taken)
             raise
         with self._lock:
             outrun = self._outrun(batch)
             errors = [refusal.error for refusal in batch.refusals]
             if not (strict and errors):
                 self._settle(batch)
-        _forget_all(outrun)
+        self._forget(plugin for _, plugin in outrun)
         if strict and errors:
-            _forget_all(batch.taken)
+            self._forget(plugin for _, plugin in batch.taken)
             raise ExceptionGroup("plugins are faulty, none was registered", errors)
         self._admit_if_known(batch)
         _raise_duplicates(errors)
@@ -359,9 +369,14 @@ class Roster:
             slot = self._catalogue.find(plugin.kind) if plugin.kind else None
             if slot is not None:
                 slot.remove(plugin)
-            if plugin.unload is not None:
-                self.unloads.discard(plugin.unload)
-        _forget(plugin)
+        self._forget([plugin])
+
+    def _forget(self, plugins: Iterable[Plugin]) -> None:
+        """They are not registered: drop their code."""
+        if packages := {plugin.package for plugin in plugins if plugin.package is not None}:
+            with self._lock:
+                self.packages -= packages
+            unload_packages(packages)
 
     def _check_name(self, source: Source, manifest: PluginManifest, before: str | None = None) -> None:
         first = before or self._first(source, manifest)
@@ -381,8 +396,8 @@ class Roster:
     def _keep(self, source: Place, plugin: Plugin) -> None:
         self._plugins[plugin] = None
         self._places.add(plugin, _places(source, plugin.manifest))
-        if plugin.unload is not None:
-            self.unloads.add(plugin.unload)
+        if plugin.package is not None:
+            self.packages.add(plugin.package)
         slot = self._catalogue.find(plugin.kind) if plugin.kind else None
         if slot is not None:
             slot.add(plugin)
@@ -412,7 +427,7 @@ def _places(source: Place, manifest: PluginManifest | None) -> set[Hashable]:
     """By what a plugin is recognised: its source, and the folder of its manifest's file."""
     places = set() if source.place is None else {source.place}
     if manifest is not None and manifest.file is not None and not isinstance(source, FolderSource):
-        places.add(manifest.file.parent.resolve())
+        places.add(os.path.realpath(manifest.file.parent))
     return places
 
 
@@ -443,14 +458,3 @@ def _raise_duplicates(errors: Sequence[PluginRegistryError]) -> None:
         duplicates[0].add_note(str(other))
     if duplicates:
         raise duplicates[0]
-
-
-def _forget(plugin: Plugin) -> None:
-    if plugin.unload is not None:
-        plugin.unload()
-
-
-def _forget_all(taken: Iterable[_Taken]) -> None:
-    """They are not registered: drop their code."""
-    for _, plugin in taken:
-        _forget(plugin)

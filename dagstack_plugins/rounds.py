@@ -58,6 +58,8 @@ class Rounds:
         self._blocks = 0
         self._claiming = threading.Lock()
         self._claims = 0
+        self._left_behind = False
+        self._leaving: set[asyncio.Future[None]] = set()
 
     async def start(self, ctx: PluginContext | None, *, strict: bool, block: bool = False) -> None:
         """Start every plugin that doesn't run yet; the running loop becomes the plugins' home.
@@ -70,13 +72,13 @@ class Rounds:
         if ctx is not None and not isinstance(ctx, PluginContext):
             raise TypeError(f"plugins get a PluginContext, such as PluginContext(config=…), found {shown(ctx)}")
         loop = asyncio.get_running_loop()
-        with self._claimed(loop) as left_behind:
+        with self._claimed(loop):
             async with self._alone(loop):
-                await self._start(ctx, strict=strict, left_behind=left_behind)
+                await self._start(ctx, strict=strict)
                 # In the same round: who leaves another block meanwhile waits for it, and sees that this one is open.
                 self._blocks += block
 
-    async def _start(self, ctx: PluginContext | None, *, strict: bool, left_behind: bool) -> None:
+    async def _start(self, ctx: PluginContext | None, *, strict: bool) -> None:
         plugins = self._roster.plugins
         edges, problems = dependencies(plugins)
         # Of all, running ones too: what starts now may close a circle through them.
@@ -87,7 +89,7 @@ class Rounds:
         for slot in self._catalogue:
             self._tell_colours(slot)
         only = self._only_ones()
-        await self._make_way(only, order, edges, left_behind=left_behind)
+        await self._make_way(only, order, edges)
         asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
         wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked]
         try:
@@ -109,10 +111,19 @@ class Rounds:
         await self._at_home(self._leave)
 
     async def _leave(self) -> None:
-        async with self._alone(asyncio.get_running_loop()):
-            self._blocks -= 1
-            if self._blocks == 0:
-                await self._stop_running()
+        in_turn = False
+        try:
+            async with self._alone(asyncio.get_running_loop()):
+                in_turn = True
+                self._blocks -= 1
+                if self._blocks == 0:
+                    await self._stop_running()
+        except asyncio.CancelledError:
+            if not in_turn:  # the block is left all the same, when its turn comes
+                leaving = asyncio.ensure_future(self._leave())
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
+            raise
 
     async def stop(self) -> None:
         """Tear down every plugin that runs."""
@@ -152,8 +163,8 @@ class Rounds:
             await self._home.wait(function, *args)
 
     @contextmanager
-    def _claimed(self, loop: asyncio.AbstractEventLoop) -> Iterator[bool]:
-        """Make ``loop`` the plugins' home; tells whether they were left behind on one that ended.
+    def _claimed(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Make ``loop`` the plugins' home.
 
         Raises:
             PluginRegistryError: if they run on another, or start there.
@@ -161,18 +172,18 @@ class Rounds:
         with self._claiming:  # by one thread, and thus one loop, at a time
             home = self._home.loop
             running = any(one.usable for one in self._roster.plugins)
-            left_behind = running and home is not loop
             if home not in (None, loop) and home.is_running() and (running or self._claims or self._blocks):
                 raise PluginRegistryError(
                     "plugins run on another event loop already, and they live on one; call setup_all there, or tear "
                     "them down first; inside `with registry.running():` everything runs already"
                 )
             if home is not loop:
+                self._left_behind = self._left_behind or running
                 self._blocks = 0  # those of a loop that ended are never left
             self._home.move(loop)
             self._claims += 1
         try:
-            yield left_behind
+            yield
         finally:
             with self._claiming:
                 self._claims -= 1
@@ -267,12 +278,7 @@ class Rounds:
         return found
 
     async def _make_way(
-        self,
-        only: Mapping[str, tuple[str, Plugin | None]],
-        order: Sequence[Sequence[Plugin]],
-        edges: Edges,
-        *,
-        left_behind: bool,
+        self, only: Mapping[str, tuple[str, Plugin | None]], order: Sequence[Sequence[Plugin]], edges: Edges
     ) -> None:
         """Stop what runs in the place of another that was chosen since, and all that depends on it.
 
@@ -282,13 +288,14 @@ class Rounds:
         for plugin in (plugin for generation in order for plugin in generation if plugin.usable):
             _, chosen = only.get(str(plugin.kind), ("", None))
             replaced = chosen is not None and chosen is not plugin and chosen.may_start
-            stranded = left_behind and plugin.needs_its_loop
+            stranded = self._left_behind and plugin.needs_its_loop
             if replaced or stranded or not stopping.isdisjoint(edges[plugin]):
                 stopping.add(plugin)
         try:
             await self._stop([[plugin for plugin in generation if plugin in stopping] for generation in order])
         except TeardownErrors as error:
             self._context.logger.error("%s", error)
+        self._left_behind = False
 
     def _takes_part(
         self, plugin: Plugin, problems: Mapping[Plugin, str], only: Mapping[str, tuple[str, Plugin | None]]

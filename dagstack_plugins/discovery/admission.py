@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import jsonschema_rs
 
+from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import Source
 from dagstack_plugins.errors import (
     Fault,
@@ -73,7 +74,8 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
     try:
         return _loaded(source, manifest, compiled, runtime)
     except BaseException as error:  # SystemExit too: whatever a plugin's code does, it does not take the host along
-        source.forget()
+        if source.package is not None:
+            unload_packages({source.package})
         if is_interrupt(error):
             raise
         if isinstance(error, PluginRegistryError):
@@ -110,7 +112,7 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         },
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
-        unload=source.forget,
+        package=source.package,
     )
 
 

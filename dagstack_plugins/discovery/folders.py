@@ -76,6 +76,27 @@ def _walk(root: Path, recursive: bool, ignore: tuple[str, ...]) -> Iterator[Path
             waiting += [(path, depth + 1) for path in reversed(inner)]
 
 
+class RealFolders:
+    """Folders without the links that led to them; what lies beside each other is resolved once."""
+
+    def __init__(self) -> None:
+        self._parents: dict[str, str] = {}
+
+    def path(self, folder: str) -> str:
+        """The folder's real path.
+
+        Args:
+            folder: an absolute path.
+        """
+        if os.path.islink(folder):  # noqa: PTH114 - a Path for each folder costs more than the look
+            return os.path.realpath(folder)
+        parent, name = os.path.split(folder)
+        real = self._parents.get(parent)
+        if real is None:
+            real = self._parents[parent] = os.path.realpath(parent)
+        return os.path.join(real, name)  # noqa: PTH118
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

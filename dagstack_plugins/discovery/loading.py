@@ -6,6 +6,8 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
+import os
+import stat
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -31,10 +33,12 @@ class LoadedFolder:
     Args:
         folder: the folder.
         name: the plugin's name; a second folder of that name gets a suffix.
+        place: the folder, without the links that led to it.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, place: str) -> None:
         self.folder = folder
+        self._place = place
         with _lock:
             _ensure_root()
             self.package = _free_name(f"{PREFIX}.{name}")
@@ -66,17 +70,40 @@ class LoadedFolder:
         Raises:
             PluginLoadError: if it isn't there, lies elsewhere, or fails while it is imported.
         """
-        self._check_inside(module)
+        full = f"{self.package}.{module}"
+        spec = self._plain_file(module, full)
+        if spec is None:
+            self._check_inside(module)
+        if self._spec.origin is not None:
+            self._check_file("__init__", self._spec.origin)
         if (loader := self._spec.loader) is not None:
             imported(lambda: loader.exec_module(self._module), self.folder / "__init__.py")
-        full = f"{self.package}.{module}"
-        loaded: ModuleType = imported(
-            lambda: importlib.import_module(full), self.folder / f"{module.replace('.', '/')}.py"
-        )
-        return loaded
+        file = f"{self.folder}{os.sep}{module.replace('.', os.sep)}.py"
+        if spec is None or full in sys.modules:  # its package may have imported it
+            loaded: ModuleType = imported(lambda: importlib.import_module(full), file)
+            return loaded
+        return self._executed(spec, module, file)
+
+    def _plain_file(self, module: str, full: str) -> importlib.machinery.ModuleSpec | None:
+        """The common case, a file beside the manifest: found by a look at it, where Python would list the folder."""
+        base = f"{self._place}{os.sep}{module}"
+        try:
+            if "." in module or not stat.S_ISREG(os.lstat(f"{base}.py").st_mode) or os.path.isdir(base):  # noqa: PTH112
+                return None
+        except OSError:
+            return None
+        return importlib.util.spec_from_file_location(full, f"{self.folder}{os.sep}{module}.py")
+
+    def _executed(self, spec: importlib.machinery.ModuleSpec, module: str, file: str) -> ModuleType:
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = loaded
+        assert spec.loader is not None
+        loader = spec.loader
+        imported(lambda: loader.exec_module(loaded), file)
+        setattr(self._module, module, loaded)  # as an import does
+        return sys.modules[spec.name]
 
     def _check_inside(self, module: str) -> None:
-        self._check_file("__init__", self._spec.origin)
         path = [str(self.folder)]
         for part in module.split("."):
             # By its last name: for its whole name, Python would ask parents that are not imported yet.
@@ -86,20 +113,17 @@ class LoadedFolder:
                     f"there is no module {module!r} in {self.folder}; entry_point names a file of the plugin's folder",
                     file=str(self.folder),
                 )
-            self._check_file(module, spec.origin)
+            if spec.origin is not None:
+                self._check_file(module, spec.origin)
             path = list(spec.submodule_search_locations or ())
 
-    def _check_file(self, module: str, file: str | None) -> None:
-        if file is not None and not Path(file).resolve().is_relative_to(self.folder.resolve()):
+    def _check_file(self, module: str, file: str) -> None:
+        real = os.path.realpath(file)
+        if not real.startswith(f"{self._place}{os.sep}"):
             raise PluginLoadError(
-                f"module {module!r} of {self.folder} lies outside it, at {Path(file).resolve()}; "
-                "a plugin's code is inside its folder",
+                f"module {module!r} of {self.folder} lies outside it, at {real}; a plugin's code is inside its folder",
                 file=file,
             )
-
-    def unload(self) -> None:
-        """Forget the package and all modules below it."""
-        unload_packages({self.package})
 
 
 def unload_packages(packages: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Collection, Hashable
 from pathlib import Path
@@ -40,7 +41,15 @@ class Place(Protocol):
 
 
 class Source(Place, Protocol):
-    """Where a plugin's code is."""
+    """Where a plugin's code is.
+
+    Attributes:
+        package: the package that ``find`` loaded it as, for it alone; ``None`` for code that others import too.
+    """
+
+    @property
+    def package(self) -> str | None:
+        """A name in ``sys.modules``."""
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The plugin's class, or the object that is the plugin.
@@ -48,9 +57,6 @@ class Source(Place, Protocol):
         Raises:
             PluginLoadError: if the code fails, or no class fits.
         """
-
-    def forget(self) -> None:
-        """Drop the code that ``find`` loaded."""
 
 
 @attrs.define
@@ -63,12 +69,8 @@ class FolderSource:
     """
 
     folder: Path
-    place: Hashable = attrs.field(init=False)
+    place: str
     _loaded: LoadedFolder | None = attrs.field(init=False, default=None)
-
-    @place.default
-    def _resolved(self) -> Path:
-        return self.folder.resolve()
 
     @property
     def location(self) -> str:
@@ -83,16 +85,15 @@ class FolderSource:
             raise PluginLoadError(
                 f"there is no {file}; write the plugin there, or name its class in entry_point", file=file
             )
-        self._loaded = LoadedFolder(self.folder, manifest.name)
+        self._loaded = LoadedFolder(self.folder, manifest.name, self.place)
         module = self._loaded.load(module_name)
         file = getattr(module, "__file__", None) or file
         return named_class(module, class_name, file) if class_name else only_class(module, hooks, manifest.kind, file)
 
-    def forget(self) -> None:
-        """Remove its modules."""
-        if self._loaded is not None:
-            self._loaded.unload()
-            self._loaded = None
+    @property
+    def package(self) -> str | None:
+        """A package of its own."""
+        return None if self._loaded is None else self._loaded.package
 
 
 @attrs.frozen
@@ -104,7 +105,7 @@ class UnreadablePlace:
     @property
     def place(self) -> Hashable:
         """The folder."""
-        return Path(self.location).resolve()
+        return os.path.realpath(self.location)
 
 
 @attrs.define
@@ -130,8 +131,9 @@ class ObjectSource:
         """What was handed over."""
         return self.plugin
 
-    def forget(self) -> None:
-        """Nothing was loaded."""
+    @property
+    def package(self) -> None:
+        """None: it was there before."""
 
 
 @attrs.define
@@ -162,8 +164,9 @@ class ModuleSource:
             )
         return named_class(self.module, class_name, file)
 
-    def forget(self) -> None:
-        """The module is the host's."""
+    @property
+    def package(self) -> None:
+        """None: the module is the host's."""
 
 
 @attrs.define
@@ -220,5 +223,6 @@ class InstalledSource:
     def _is_package(self) -> bool:
         return hasattr(sys.modules[self.module], "__path__")
 
-    def forget(self) -> None:
-        """The module belongs to its distribution."""
+    @property
+    def package(self) -> None:
+        """None: the module belongs to its distribution."""

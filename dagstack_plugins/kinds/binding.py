@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -110,10 +111,9 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
         **{name: name for name in attributes},
         **{attribute: name for name, attribute in attributes.items()},
     }
-    signature = _signature(method)
-    parameters = list(signature.parameters.values())
+    parameters = list(_signature(method).parameters.values())
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
-        raise BindingFault(_told(signature, attributes, "takes *args, which payloads have no use for"))
+        raise BindingFault(_told(method, attributes, "takes *args, which payloads have no use for"))
     rest = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
     plain = [parameter for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     context = next((parameter.name for parameter in plain if parameter.name in CONTEXT_NAMES), None)
@@ -121,13 +121,13 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     whole, passed = None, {}
     if all(parameter.name in by_parameter for parameter in others):
         passed = {parameter.name: by_parameter[parameter.name] for parameter in others}
-        _check_defaults(signature, others, passed, may_miss, attributes)
+        _check_defaults(method, others, passed, may_miss, attributes)
     elif len(others) == 1 and not rest:
         whole = others[0].name
     else:
         strange = ", ".join(repr(parameter.name) for parameter in others if parameter.name not in by_parameter)
         raise BindingFault(
-            _told(signature, attributes, f"has parameters that are no properties of the payload: {strange}")
+            _told(method, attributes, f"has parameters that are no properties of the payload: {strange}")
         )
     positional = [parameter for parameter in plain if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
     return Binding(
@@ -172,11 +172,50 @@ def _refuse_generators(method: Callable[..., Any]) -> None:
         raise BindingFault("is a generator; a hook returns its whole result")
 
 
+_Parameters = tuple[tuple[str, ...], int, int, int, int, frozenset[str]]
+
+
 def _signature(method: Callable[..., Any]) -> inspect.Signature:
+    """The method's signature; of an ordinary one without its annotations and the values of its defaults."""
+    if (parameters := _parameters(method)) is not None:
+        return _ordinary(parameters)
     try:
         return inspect.signature(method)
     except (TypeError, ValueError) as error:
         raise BindingFault(f"has no signature that Python can read: {error}") from None
+
+
+def _parameters(method: Callable[..., Any]) -> _Parameters | None:
+    """What Python says of an ordinary method's parameters: the same for most of a kind's plugins."""
+    function = getattr(method, "__func__", None)
+    if type(method) is not types.MethodType or type(function) is not types.FunctionType or function.__dict__:
+        return None
+    code, defaults = function.__code__, function.__defaults__ or ()
+    if code.co_argcount == 0 or code.co_posonlyargcount:  # no `self`, or one whose defaults matter
+        return None
+    flags = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + flags.bit_count()]
+    keywords = frozenset(function.__kwdefaults__ or ())
+    return names, code.co_argcount, code.co_kwonlyargcount, len(defaults), flags, keywords
+
+
+@functools.lru_cache(maxsize=1024)
+def _ordinary(given: _Parameters) -> inspect.Signature:
+    names, positional, keywords, defaults, flags, optional = given
+    kind, rest = inspect.Parameter, iter(names[positional + keywords :])
+    parameters = [
+        kind(name, kind.POSITIONAL_OR_KEYWORD, default=_EMPTY if place < positional - defaults else ...)
+        for place, name in enumerate(names[:positional])
+    ]
+    if flags & inspect.CO_VARARGS:
+        parameters.append(kind(next(rest), kind.VAR_POSITIONAL))
+    parameters += [
+        kind(name, kind.KEYWORD_ONLY, default=... if name in optional else _EMPTY)
+        for name in names[positional : positional + keywords]
+    ]
+    if flags & inspect.CO_VARKEYWORDS:
+        parameters.append(kind(next(rest), kind.VAR_KEYWORD))
+    return inspect.Signature(parameters[1:])
 
 
 def _code(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,7 +236,7 @@ def _hidden(method: Callable[..., Any]) -> set[str]:
 
 
 def _check_defaults(
-    signature: inspect.Signature,
+    method: Callable[..., Any],
     parameters: list[inspect.Parameter],
     passed: Mapping[str, str],
     may_miss: frozenset[str],
@@ -206,13 +245,13 @@ def _check_defaults(
     for parameter in parameters:
         if passed[parameter.name] in may_miss and parameter.default is _EMPTY:
             message = f"takes {parameter.name!r}, which a payload may leave out; give the parameter a default"
-            raise BindingFault(_told(signature, attributes, message))
+            raise BindingFault(_told(method, attributes, message))
 
 
-def _told(signature: inspect.Signature, attributes: Mapping[str, str], message: str) -> str:
+def _told(method: Callable[..., Any], attributes: Mapping[str, str], message: str) -> str:
     properties = ", ".join(attributes) or "none, the payload is any object"
     return (
-        f"{message}\n  signature: {signature}\n  properties: {properties}\n"
+        f"{message}\n  signature: {inspect.signature(method)}\n  properties: {properties}\n"
         "  a method takes properties by their names, or one parameter for the whole payload; 'ctx' is the context"
     )
 

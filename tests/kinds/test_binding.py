@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dagstack_plugins import PluginContext, PluginRegistry
 from dagstack_plugins.errors import PluginLoadError
-from dagstack_plugins.kinds.binding import BindingFault, bind
+from dagstack_plugins.kinds.binding import BindingFault, _signature, bind
 
 WHOLE = {"type": "integer"}
 PROPERTIES = {"a": WHOLE, "b": WHOLE, "c": {"type": "integer", "default": 3}, "class": WHOLE, "x-y": WHOLE}
@@ -384,3 +384,31 @@ def test_a_parameter_that_is_nearly_a_property_is_warned_of(
     told = [record.getMessage() for record in caplog.records]
     expected = f"plugin sample/p: {parameter!r} of act gets the whole payload, as no property is called so"
     assert told == ([f"{expected}; did you mean 'name'?"] if warned else [])
+
+
+@given(st.data())
+def test_an_ordinary_signature_is_read_as_python_reads_it(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(["a", "b", "c", "d", "ctx"]), unique=True, max_size=5))
+    keyword_only = data.draw(st.integers(0, len(names)))
+    defaults = data.draw(st.integers(0, len(names) - keyword_only))
+    parts = [
+        f"{name}=1" if len(names) - keyword_only - defaults <= place else name
+        for place, name in enumerate(names[: len(names) - keyword_only])
+    ]
+    star = data.draw(st.sampled_from(["", "*args"]))
+    if keyword_only or star:
+        parts.append(star or "*")
+    parts += [f"{name}=1" if data.draw(st.booleans()) else name for name in names[len(names) - keyword_only :]]
+    if data.draw(st.booleans()):
+        parts.append("**rest")
+    scope: dict[str, Any] = {}
+    exec(
+        f"class Plugin:\n    def act({', '.join(['self', *parts])}):\n        local = 1\n        return local\n", scope
+    )
+    bound = scope["Plugin"]().act
+    ours, pythons = _signature(bound), inspect.signature(bound)
+
+    def told(signature: inspect.Signature) -> list[Any]:
+        return [(one.name, one.kind, one.default is one.empty) for one in signature.parameters.values()]
+
+    assert told(ours) == told(pythons)

@@ -615,3 +615,40 @@ def test_a_user_who_interrupts_the_start_waits_for_what_is_torn_down(host: Any) 
         host.registry.running().__enter__()
     assert host.log == ["start a", "stop a"]
     assert host.states() == {"a": STOPPED, "b": UNAVAILABLE}
+
+
+async def test_a_block_whose_exit_is_cancelled_while_it_waits_is_left_all_the_same(host: Any) -> None:
+    starting, go_on = asyncio.Event(), asyncio.Event()
+
+    async def setup(self: Any) -> None:
+        starting.set()
+        await go_on.wait()
+
+    host.track("a")
+    block = host.registry.running()
+    await block.__aenter__()
+    host.add("slow", setup=setup)
+    other = asyncio.create_task(host.registry.setup_all())
+    await starting.wait()
+    leaving = asyncio.create_task(block.__aexit__(None, None, None))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    go_on.set()
+    await other
+    await asyncio.sleep(0.02)
+    assert host.states() == {"a": STOPPED, "slow": STOPPED}
+
+
+async def test_plugins_left_behind_are_remembered_though_the_next_start_fails(host: Any) -> None:
+    host.track("a", run=whereabouts)
+    await asyncio.to_thread(lambda: asyncio.run(host.registry.setup_all()))
+    host.add("b", depends_on=["c"])
+    host.add("c", depends_on=["b"])
+    with pytest.raises(DependencyCycle):
+        await host.registry.setup_all()
+    await host.registry.unregister("part", "b")
+    await host.registry.setup_all()
+    assert host.log == ["start a", "stop a", "start a"]
+    await host.registry.teardown_all()
