@@ -140,7 +140,11 @@ class PluginRegistry:
         return self._catalogue.names()
 
     def plugin_manager(self, kind: str) -> pluggy.PluginManager:
-        """The kind in pluggy, as it is now: hook specifications, plugins in our order, results boxed in one-tuples."""
+        """The kind in pluggy, as it is now: hook specifications, plugins in our order, results boxed in one-tuples.
+
+        Its ``add_hookcall_monitoring`` and ``enable_tracing`` see every call of the kind, also of plugins that come
+        later; while they are on, calls take pluggy's own loop instead of a shortcut past it.
+        """
         return self.slot(kind).table().manager
 
     # Plugins

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from dagstack_plugins.dispatch.engine import Watcher
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.plugin import Plugin
@@ -65,6 +66,7 @@ class Slot:
         self.compiled = compiled
         self._plugins: dict[Plugin, None] = {}
         self.policy: RoutingPolicy | None = None
+        self._watchers: list[Watcher] = []
         self._set_active: str | None = None
         self._environment: str | None = None
         self._home = home
@@ -110,6 +112,20 @@ class Slot:
         self.policy = policy
         self.changed()
 
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Let somebody watch every call, through pluggy; the function returned ends it."""
+        with self._lock:
+            self._watchers.append(watcher)
+        self.changed()
+
+        def let_go() -> None:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+            self.changed()
+
+        return let_go
+
     def read_environment(self) -> None:
         """Look whether the environment names the active plugin; done now and then, never in a call."""
         self.choose(environment=os.environ.get(self.variable) or None)
@@ -139,6 +155,8 @@ class Slot:
                     self._looked_in(),
                     policy=self.policy,
                     middleware=self._middleware(),
+                    watchers=tuple(self._watchers),
+                    watch=self.watch,
                 )
             return self._table
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
+from dagstack_plugins.dispatch.engine import Adapter, KindManager, Watch, Watcher, watched
 from dagstack_plugins.dispatch.implementation import Implementation, implementation
 from dagstack_plugins.dispatch.middleware import wrapped
 from dagstack_plugins.errors import KindUnknown, PluginUnavailable
-from dagstack_plugins.kinds.compile import PROJECT, CompiledKind, hookimpl
+from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
@@ -41,6 +42,8 @@ class Table:
         looked_in: where plugins were looked for, for messages.
         policy: chooses the active plugin at each call, if the host set one.
         middleware: what goes round calls, outermost first.
+        watchers: those who monitor the kind's pluggy manager.
+        watch: tells the kind of another.
         require: capabilities without which a plugin is left out.
 
     Attributes:
@@ -60,6 +63,8 @@ class Table:
         *,
         policy: RoutingPolicy | None = None,
         middleware: tuple[Plugin, ...] = (),
+        watchers: tuple[Watcher, ...] = (),
+        watch: Watch = lambda _: lambda: None,
         require: frozenset[str] = frozenset(),
     ) -> None:
         self.compiled = compiled
@@ -74,6 +79,8 @@ class Table:
         self.has_plugins = bool(plugins)
         self._looked_in = looked_in
         self._require = require
+        self._watchers = watchers
+        self._watch = watch
         self._restricted: dict[frozenset[str], Table] = {}
 
     def hook(self, name: str) -> Hook:
@@ -106,11 +113,15 @@ class Table:
         return found
 
     def implementation(self, plugin: Plugin, hook: str) -> Implementation:
-        """What is called of a usable plugin.
+        """What is called of a usable plugin; through pluggy, while somebody monitors the kind.
 
         Raises:
             PluginUnavailable: if it doesn't have the hook.
         """
+        made = self._made(plugin, hook)
+        return watched(self.manager, made) if self._watchers else made
+
+    def _made(self, plugin: Plugin, hook: str) -> Implementation:
         made: Implementation | None = plugin.implementations.get(hook)
         if made is None or made.middleware is not self.middleware:
             binding = plugin.bindings.get(hook)
@@ -145,6 +156,8 @@ class Table:
                 self._looked_in,
                 policy=self.policy,
                 middleware=self.middleware,
+                watchers=self._watchers,
+                watch=self._watch,
                 require=require,
             )
             self._restricted[require] = made
@@ -202,44 +215,10 @@ class Table:
         pluggy drops ``None`` and goes on to the next plugin after it; a boxed ``None`` is a result. Its calls, made as
         ``manager.hook.<name>(payload=…, call=…)``, give the implementations' answers in our order.
         """
-        manager = _KindManager(PROJECT)
+        manager = KindManager(self._watchers, self._watch)
         manager.add_hookspecs(self.compiled.specification)
         # pluggy calls the last registered first.
         for plugin in reversed(self.usable):
-            manager.register(_Adapter(self, plugin), name=str(plugin.name))
+            made = {hook: (self._made(plugin, hook), self.is_async(hook)) for hook in plugin.bindings}
+            manager.register(Adapter(plugin, made), name=str(plugin.name))
         return manager
-
-
-class _KindManager(pluggy.PluginManager):
-    """A manager that asks an adapter for its hooks, where pluggy would look at every attribute of it."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        return super().parse_hookimpl_opts(plugin, name) if not isinstance(plugin, _Adapter) else plugin.options(name)
-
-
-class _Adapter:
-    """What pluggy sees of one plugin: a function ``(payload, call)`` for each hook."""
-
-    def __init__(self, table: Table, plugin: Plugin) -> None:
-        self._plugin = plugin
-        for hook in plugin.bindings:
-            setattr(self, hook, _boxed(table.implementation(plugin, hook), is_async=table.is_async(hook)))
-
-    def options(self, name: str) -> Any:
-        return getattr(getattr(self, name), f"{PROJECT}_impl", None)
-
-    def __dir__(self) -> list[str]:
-        return list(self._plugin.bindings)
-
-    def __repr__(self) -> str:
-        return f"<plugin {self._plugin.label}>"
-
-
-def _boxed(made: Implementation, *, is_async: bool) -> Any:
-    answer = made.wait if is_async else made.block
-
-    @hookimpl
-    def call_boxed(payload: Any, call: Any) -> tuple[Any]:  # noqa: ARG001 - every specification has both
-        return (answer(payload),)
-
-    return call_boxed

@@ -196,3 +196,97 @@ async def test_a_native_pluggy_plugin_is_dispatched_like_any_other(new_host: Any
     async with host.registry.running() as registry:
         with registry.metadata(tenant="acme"):
             assert host.call("ask", x=1) == [[{"x": 1}, "greeter", "ask", {"tenant": "acme"}], "b"]
+
+
+# Monitoring
+
+
+CALLS = [
+    ("singleton", ["a"]),
+    ("broadcast_collect", ["a", "b"]),
+    ("broadcast_notify", ["a", "b"]),
+    ("chain", ["a", "b"]),
+    ("capability", ["a"]),
+]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(("dispatch", "asked"), CALLS)
+def test_a_monitor_sees_every_call_while_it_is_on(
+    new_host: Any, dispatch: str, asked: list[str], is_async: bool
+) -> None:
+    host = new_host({"work": {"dispatch": dispatch}})
+
+    async def work_async(self: Any, payload: Any) -> Any:
+        return payload
+
+    for name, priority in (("a", 1), ("b", 0)):
+        host.add(
+            name,
+            work=work_async if is_async else lambda self, payload: payload,
+            priority=priority,
+            supports_languages=["go"],
+        )
+    seen: list[tuple[str, str, list[str], Any]] = []
+
+    def before(hook: str, impls: Any, kwargs: Any) -> None:
+        seen.append(("before", hook, [impl.plugin_name for impl in impls], kwargs["payload"]["language"]))
+
+    def after(outcome: Any, hook: str, impls: Any, kwargs: Any) -> None:
+        seen.append(("after", hook, [impl.plugin_name for impl in impls], outcome.exception))
+
+    with host.registry.running() as registry:
+        kind = registry.kind("greeter")
+        expected = kind.sync.work(language="go")
+        undo = registry.plugin_manager("greeter").add_hookcall_monitoring(before, after)
+        for call in (lambda: kind.sync.work(language="go"), lambda: asyncio.run(kind.aio.work(language="go"))):
+            seen.clear()
+            assert call() == expected
+            assert sorted(seen, key=str) == sorted(
+                [(when, "work", [name], told) for name in asked for when, told in (("before", "go"), ("after", None))],
+                key=str,
+            )
+        seen.clear()
+        assert registry.get_plugin("greeter", "b").sync.work(language="go") == {"language": "go"}
+        assert [names for _, _, names, _ in seen] == [["b"], ["b"]]
+        undo()
+        seen.clear()
+        assert kind.sync.work(language="go") == expected
+        assert seen == []
+
+
+async def test_a_monitor_goes_on_when_plugins_change_and_sees_failures(new_host: Any) -> None:
+    host, seen = new_host({"ask": {"dispatch": "broadcast_collect", "error_policy": "best_effort"}}), []
+
+    def after(outcome: Any, hook: str, impls: Any, kwargs: Any) -> None:
+        seen.extend((impl.plugin_name, type(outcome.exception).__name__) for impl in impls)
+
+    def fails(self: Any, payload: Any) -> Any:
+        raise LookupError
+
+    host.add("a", ask=lambda self, payload: 1)
+    async with host.registry.running() as registry:
+        undo = registry.plugin_manager("greeter").add_hookcall_monitoring(lambda *_: None, after)
+        host.add("b", ask=fails)
+        await registry.setup_all()
+        assert host.call("ask") == [1]
+        assert seen == [("a", "NoneType"), ("b", "LookupError")]
+        undo()
+        undo()
+        host.call("ask")
+        assert len(seen) == 2
+
+
+async def test_tracing_writes_of_calls_made_by_dispatchers(new_host: Any) -> None:
+    host, lines = new_host({"greet": {}}), []
+    host.add("a", greet=lambda self, payload: "hello")
+    async with host.registry.running() as registry:
+        manager = registry.plugin_manager("greeter")
+        manager.trace.root.setwriter(lines.append)
+        undo = manager.enable_tracing()
+        host.call("greet", x=1)
+        undo()
+        host.call("greet", x=1)
+    text = "".join(lines)
+    assert text.count("greet [hook]") == 1
+    assert "('hello',)" in text
