@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
 from dagstack_plugins.dispatch.implementation import Implementation
-from dagstack_plugins.dispatch.script import Batch, Outcome, Script, driven
+from dagstack_plugins.dispatch.script import Batch, Failure, Script, driven
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import BroadcastErrors
 from dagstack_plugins.kinds.model import Dispatch
@@ -56,15 +56,13 @@ class BroadcastCollectDispatcher(_Broadcast):
         fail_fast = not table.hook(self.hook).best_effort
 
         def collect(payload: Any) -> Script:
-            outcomes = yield Batch(everyone, payload, stop=fail_fast)
-            errors = [
-                (str(outcome.asked.plugin.name), outcome.error) for outcome in outcomes if outcome.error is not None
-            ]
-            for outcome in outcomes:
-                _mark(outcome)
+            values, failures = yield Batch(everyone, payload, stop=fail_fast)
+            errors = [(str(failure.asked.plugin.name), failure.error) for failure in failures]
+            for failure in failures:
+                _mark(failure)
             if errors and fail_fast:
                 raise self._failed(errors) from errors[0][1]
-            return Collected((outcome.value for outcome in outcomes if outcome.error is None), errors)
+            return Collected(values, errors)
 
         return driven(collect, everyone)
 
@@ -80,10 +78,9 @@ class BroadcastCollectDispatcher(_Broadcast):
         )
 
 
-def _mark(outcome: Outcome) -> None:
-    plugin = outcome.asked.plugin
-    if outcome.error is not None:
-        plugin.degrade(f"failed in {outcome.asked.codec.hook.name}: {raised(outcome.error)}", outcome.error)
+def _mark(failure: Failure) -> None:
+    asked, error = failure
+    asked.plugin.degrade(f"failed in {asked.codec.hook.name}: {raised(error)}", error)
 
 
 class BroadcastNotifyDispatcher(_Broadcast):
@@ -96,12 +93,9 @@ class BroadcastNotifyDispatcher(_Broadcast):
         everyone = self._everyone(table)
 
         def notify(payload: Any) -> Script:
-            for outcome in (yield Batch(everyone, payload)):
-                if outcome.error is not None:
-                    plugin, error = outcome.asked.plugin.name, outcome.error
-                    told = raised(error)
-                    _log.error(
-                        "plugin %s of kind %s failed in %s: %s", plugin, self.kind, self.hook, told, exc_info=error
-                    )
+            _, failures = yield Batch(everyone, payload)
+            for asked, error in failures:
+                told = asked.plugin.name, self.kind, self.hook, raised(error)
+                _log.error("plugin %s of kind %s failed in %s: %s", *told, exc_info=error)
 
         return driven(notify, everyone)

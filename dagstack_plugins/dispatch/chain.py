@@ -35,13 +35,14 @@ def chained(links: Sequence[Implementation], codec: HookCodec) -> tuple[Block, W
         # A copy, as the later links get: where the first one stops the chain, what was given stands.
         payload = codec.accept(given) if codec.typed else given
         for link in links:
-            (outcome,) = yield Batch((link,), payload)
-            if outcome.error is not None:
-                return outcome
-            if isinstance(outcome.value, StopChain):
-                value = outcome.value.value if outcome.value.has_value else value
+            answers, failures = yield Batch((link,), payload)
+            if failures:
+                return failures[0]
+            (answer,) = answers
+            if isinstance(answer, StopChain):
+                value = answer.value if answer.has_value else value
                 break
-            value = outcome.value
+            value = answer
             # The last value is checked as well: an order of plugins must not decide whether a chain is sound.
             payload = _next(codec, value, link)
         return codec.result(given, str(links[0].plugin.name)) if value is _UNTOUCHED else value

@@ -206,6 +206,11 @@ def _finisher(plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
     result, name, degraded = codec.result, str(plugin.name), PluginState.DEGRADED
     in_chain = codec.hook.dispatch is Dispatch.CHAIN
 
+    def hand_back(value: Any) -> Any:
+        if plugin.state is degraded:
+            plugin.recover()
+        return value
+
     def finish(value: Any) -> Any:
         if in_chain and type(value) is StopChain:
             value = value.with_value(result(value.value, name)) if value.has_value else value
@@ -215,7 +220,7 @@ def _finisher(plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
             plugin.recover()
         return value
 
-    return finish
+    return hand_back if codec.hands_back else finish
 
 
 def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:

@@ -1,14 +1,14 @@
 """Dispatch that asks several plugins is written once, as a generator, and driven blocking or awaited.
 
-A script yields batches of implementations to call, is sent their outcomes, and returns what the caller gets: a value,
-or an outcome whose error it is. (A generator can't raise every error: a ``StopIteration`` would be its own end.)
+A script yields batches of implementations to call, is sent their answers, and returns what the caller gets: a value, or
+a failure whose error it is. (A generator can't raise every error: a ``StopIteration`` would be its own end.)
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -16,7 +16,7 @@ from dagstack_plugins.dispatch.base import Block, Wait
 from dagstack_plugins.dispatch.implementation import Implementation
 
 
-# Both are made in every call: attrs' frozen classes would take several times as long.
+# Made in every call: attrs' frozen classes would take several times as long.
 @attrs.define(eq=False)
 class Batch:
     """Implementations that get the same payload.
@@ -32,16 +32,16 @@ class Batch:
     stop: bool = False
 
 
-@attrs.define(eq=False)
-class Outcome:
-    """What became of one of them: a value, or the error instead."""
+class Failure(NamedTuple):
+    """One that failed, and how."""
 
     asked: Implementation
-    value: Any = None
-    error: Exception | None = None
+    error: Exception
 
 
-Script = Generator[Batch, list[Outcome], Any]
+Answers = tuple[list[Any], list[Failure]]
+"""What those returned that did, in order, and the failures beside them."""
+Script = Generator[Batch, Answers, Any]
 
 
 def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> tuple[Block, Wait]:
@@ -80,46 +80,53 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
 
 
 def _answered(answer: Any) -> Any:
-    if type(answer) is Outcome and answer.error is not None:
+    if type(answer) is Failure:
         raise answer.error
     return answer
 
 
-def _ask(batch: Batch) -> list[Outcome]:
-    outcomes = []
+def _ask(batch: Batch) -> Answers:
+    values: list[Any] = []
+    failures: list[Failure] = []
+    payload = batch.payload
     for asked in batch.asked:
         try:
-            outcomes.append(Outcome(asked, asked.block(batch.payload)))
+            values.append(asked.block(payload))
         except Exception as error:
-            outcomes.append(Outcome(asked, error=error))
+            failures.append(Failure(asked, error))
             if batch.stop:
                 break
-    return outcomes
+    return values, failures
 
 
-async def _settled(asked: Implementation, payload: Any) -> Outcome:
+async def _settled(asked: Implementation, payload: Any) -> Any:
+    """What it returned, or its failure."""
     try:
-        return Outcome(asked, await asked.wait(payload))
+        return await asked.wait(payload)
     except Exception as error:
-        return Outcome(asked, error=error)
+        return Failure(asked, error)
 
 
-async def _ask_at_once(batch: Batch) -> list[Outcome]:
+async def _ask_at_once(batch: Batch) -> Answers:
     if len(batch.asked) == 1:
-        return [await _settled(batch.asked[0], batch.payload)]
+        return _sorted([await _settled(batch.asked[0], batch.payload)])
     tasks = [asyncio.ensure_future(_settled(asked, batch.payload)) for asked in batch.asked]
     try:
         if not batch.stop:
-            return list(await asyncio.gather(*tasks))
+            return _sorted(await asyncio.gather(*tasks))
         for finished in asyncio.as_completed(tasks):
-            if (await finished).error is not None:
+            if type(await finished) is Failure:
                 break
-        return [task.result() for task in tasks if task.done()]
+        return _sorted([task.result() for task in tasks if task.done()])
     finally:
         await _cancelled(tasks)
 
 
-async def _cancelled(tasks: Sequence[asyncio.Future[Outcome]]) -> None:
+def _sorted(settled: Sequence[Any]) -> Answers:
+    return [one for one in settled if type(one) is not Failure], [one for one in settled if type(one) is Failure]
+
+
+async def _cancelled(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Let nothing run on behind the caller's back."""
     unfinished = [task for task in tasks if not task.done()]
     for task in unfinished:

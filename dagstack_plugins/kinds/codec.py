@@ -44,6 +44,7 @@ class HookCodec:
         kind, hook: whose border it is.
         input: what inputs are made into.
         properties: the declared input properties, in the order that positional arguments bind in.
+        hands_back: whether callers get what the plugin returned, as it is.
         typed: whether plugins get payload objects; with ``Validate.OFF`` they get what the caller gave.
         load: positional arguments and keywords, which it may consume, to the payload of a call; ``PayloadInvalid`` if
             they don't bind, or what they make isn't what the hook takes.
@@ -68,12 +69,12 @@ class HookCodec:
         self._check_output: jsonschema_rs.Draft202012Validator | None = None
         if hook.output_schema is not None and validate is Validate.ALL:
             self._check_output = kind.schemas.validator(hook.output_schema)
-        handed_back = validate is Validate.OFF or hook.output_schema is None
+        self.hands_back = validate is Validate.OFF or hook.output_schema is None
         self._short_input = self._shortcut(hook.input_schema, self.input, self._check_input)
         self.load = _loader(self, self._short_input)
         self.result = (
             _hand_back
-            if handed_back
+            if self.hands_back
             else _finisher(self, self._shortcut(hook.output_schema, output, self._check_output))
         )
 
