@@ -82,11 +82,13 @@ class OwnInput:
         validator: of the plugin's schema.
         fill: fills its defaults in; ``None`` if it has none.
         properties: those that the schema declares, for messages.
+        takes: the same as people read them, in brackets those that may be left out.
     """
 
     validator: jsonschema_rs.Draft202012Validator
     fill: Callable[[Any], Any] | None
     properties: Sequence[str] = ()
+    takes: str = ""
 
 
 @attrs.define(eq=False)

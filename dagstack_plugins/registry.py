@@ -42,7 +42,7 @@ from dagstack_plugins.resources import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.wording import dotted, shown
+from dagstack_plugins.wording import dotted, one_of, shown
 
 _PROXIES = 10_000
 """Proxies that are kept, so that asking for one is cheap."""
@@ -83,7 +83,7 @@ class PluginRegistry:
         thread_workers: int | None = None,
     ) -> None:
         if validate not in list(Validate):
-            raise ValueError(f"validate is one of {', '.join(map(repr, Validate))}, found {validate!r}")
+            raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
         rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
         _installed(rules.runtime_for.values())
         if thread_workers is not None and thread_workers < 1:
@@ -393,7 +393,8 @@ class PluginRegistry:
         .. versionadded:: 0.1
         """
         if policy is not None and (not callable(policy) or inspect.iscoroutinefunction(policy)):
-            raise TypeError(f"a routing policy is a plain function that returns a plugin's name, found {shown(policy)}")
+            found = "an `async def`" if callable(policy) else shown(policy)
+            raise TypeError(f"a routing policy is a plain function that returns a plugin's name, found {found}")
         self.slot(kind).route(policy)
 
     def _unknown_plugin(self, slot: Slot, name: str) -> PluginUnavailable:

@@ -55,7 +55,7 @@ def _slip(error: ValidationError, declared: Collection[str]) -> str:
             meant = near(known["property"], [key for key in given if key not in declared])
             return "" if meant is None else f" (is it {meant!r}?)"
         case "additionalProperties" | "unevaluatedProperties" if len(known["unexpected"]) == 1:
-            return nearest(known["unexpected"][0], [name for name in declared if name not in given])
+            return nearest(known["unexpected"][0], declared)
         case _:
             return ""
 

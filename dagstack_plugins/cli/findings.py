@@ -68,9 +68,12 @@ class Finding:
 def findings(found: Found) -> list[Finding]:
     """All that is wrong with what was found, sorted by place."""
     plugins = plugins_of(found.registry)
+    # A plugin whose kind's hookspec is faulty is not at fault for that.
+    faulty = {Path(file).parent.name for error in found.faulty if (file := getattr(error, "file", None))}
+    blamed = [plugin for plugin in plugins if not (isinstance(plugin.error, KindUnknown) and plugin.kind in faulty)]
     wrong = [
         *(finding for error in found.faulty for finding in _of_document(error)),
-        *(finding for plugin in plugins for finding in _of_refused(plugin)),
+        *(finding for plugin in blamed for finding in _of_refused(plugin)),
         *_of_dependencies(plugins),
         *_of_choices(found.registry, {str(plugin.kind) for plugin in plugins if not plugin.refused}),
     ]

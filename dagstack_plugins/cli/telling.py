@@ -9,7 +9,9 @@ from dagstack_plugins.wording import place_of, raised
 def told(error: BaseException) -> str:
     """What an error says, its notes included; errors that aren't the library's or the system's with their type."""
     message = with_hint(error)
-    if not isinstance(error, PluginRegistryError | OSError):
+    # Errors of the system are the command's own, such as a file that is missing, unless a plugin met them.
+    notes = getattr(error, "__notes__", ())
+    if not isinstance(error, PluginRegistryError | OSError) or (notes and not isinstance(error, PluginRegistryError)):
         message = raised(error) + place_of(error)
     return "\n".join([message, *getattr(error, "__notes__", ())])
 

@@ -11,7 +11,7 @@ import attrs
 
 from dagstack_plugins.calls import Call, StopChain
 from dagstack_plugins.dispatch.threaded import Threaded
-from dagstack_plugins.errors import PluginError
+from dagstack_plugins.errors import PayloadInvalid, PluginError
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding
@@ -21,7 +21,7 @@ from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.schemafaults import faults_of
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import place_of, raised
 
 BothColours = tuple[Callable[[Any], Any], Callable[[Any], Coroutine[Any, Any, Any]]]
 """Payload to result, blocking and awaited."""
@@ -102,7 +102,7 @@ def _checked_by_plugin(
         data = given if own.fill is None else own.fill(given)
         if not own.validator.is_valid(data):
             faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
-            codec.refuse_own_input(faults, str(plugin.name), ", ".join(own.properties))
+            codec.refuse_own_input(faults, str(plugin.name), own.takes)
         if data is given:
             return invoke(payload)
         return invoke(data if isinstance(payload, dict) else type(payload).from_dict(data))
@@ -123,9 +123,9 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await invoke(payload)
-        except TimeoutError as error:
+        except TimeoutError:
             if limit.expired():
-                error.add_note(f"it took longer than call_timeout_sec = {seconds:g}")
+                raise TimeoutError(f"the call took longer than call_timeout_sec = {seconds:g}") from None
             raise
 
     if (gate := plugin.gate) is None:
@@ -234,6 +234,8 @@ def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:
     def fail(error: BaseException) -> NoReturn:
         if _is_callers(error):
             raise error
+        if isinstance(error, PayloadInvalid) and (error.kind, error.plugin) == (plugin.kind, plugin.name):
+            raise error  # it names the plugin, which raised nothing
         note = f"raised by plugin {plugin.name!r} of kind {plugin.kind!r}, in hook {hook!r}"
         if isinstance(error, Exception):
             with suppress(Exception):  # frozen ones take no notes
@@ -242,8 +244,8 @@ def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:
             raise error
         # SystemExit and its like would take the host along; a plugin's exit is a failure of this one call.
         raise PluginError(
-            f"plugin {plugin.name!r} of kind {plugin.kind!r} raised {raised(error)}, in hook {hook!r}; "
-            "a plugin fails with an Exception, it does not end its host",
+            f"plugin {plugin.name!r} of kind {plugin.kind!r} raised {raised(error)}{place_of(error)}, in hook "
+            f"{hook!r}; a plugin fails with an Exception, it does not end its host",
             error_type=type(error).__name__,
             kind=plugin.kind,
             plugin=plugin.name,

@@ -73,10 +73,8 @@ class Threaded:
         if job.give_up():
             self._leave()
         if isinstance(failure, TimeoutError):
-            failure.add_note(
-                f"it took longer than call_timeout_sec = {self.seconds:g}; its thread goes on until it ends"
-            )
-            self.fail(failure)
+            told = f"the call took longer than call_timeout_sec = {self.seconds:g}; its thread goes on until it ends"
+            self.fail(TimeoutError(told))
         raise failure
 
     def _leave(self) -> None:

@@ -14,7 +14,7 @@ import attrs
 
 from dagstack_plugins.errors import PluginError
 from dagstack_plugins.interrupts import is_interrupt
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import place_of, raised
 
 _GRACE: Final = 1.0
 """Seconds that a cancelled coroutine has to end before it counts as leaked."""
@@ -195,6 +195,6 @@ def _in_thread(function: Callable[..., Any], args: tuple[Any, ...], told: str) -
 
 def _exited(error: BaseException, told: str) -> PluginError:
     return PluginError(
-        f"{told} raised {raised(error)}; a plugin fails with an Exception, it does not end its host",
+        f"{told} raised {raised(error)}{place_of(error)}; a plugin fails with an Exception, it does not end its host",
         error_type=type(error).__name__,
     )

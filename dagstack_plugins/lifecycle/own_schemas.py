@@ -44,8 +44,11 @@ def _own_input(plugin: Plugin, source: str, answer: Any) -> OwnInput:
         schema = to_json(answer)
         if not isinstance(schema, dict):
             raise _no_schema(plugin, source, f"expected an object, found {shown(answer)}")
-        declared = schema.get("properties")
-        return OwnInput(config_validator(schema), filler(schema), tuple(declared) if isinstance(declared, dict) else ())
+        given = schema.get("properties")
+        declared = tuple(given) if isinstance(given, dict) else ()
+        required = schema.get("required", ())
+        takes = ", ".join(name if name in required else f"[{name}]" for name in declared)
+        return OwnInput(config_validator(schema), filler(schema), declared, takes)
     except NotJson as error:
         raise _no_schema(plugin, source, f"{dotted(error.path)} {error}") from None
     except jsonschema_rs.ValidationError as error:

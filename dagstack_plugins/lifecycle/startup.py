@@ -120,7 +120,7 @@ def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     leaked = isinstance(error, Overrun | Abandoned) and error.leaked
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
     ours = isinstance(error, Overrun | Abandoned | PluginUnavailable)
-    told = str(error) if ours else f"setup failed: {raised(error)}{place_of(error)}"
+    told = str(error) if ours else f"setup failed{place_of(error)}: {raised(error)}"
     if leaked:
         told += "; its code may still run"
     plugin.become(state, told, error)
@@ -183,7 +183,7 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
         raise error.cancelled from None
     except Exception as error:
         state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
-        plugin.become(state, f"teardown failed: {raised(error)}{place_of(error)}", error)
+        plugin.become(state, f"teardown failed{place_of(error)}: {raised(error)}", error)
         return error
     else:
         if said is False:

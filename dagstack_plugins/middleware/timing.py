@@ -64,6 +64,9 @@ class CallTimes:
 class TimingMiddleware:
     """Counts and times the calls of every plugin; registered like any other, with the manifest that it brings.
 
+    It goes round all other middleware, so that calls are told as callers see them: what another one refuses is a
+    failure of the call, and the time that the others take counts.
+
     Example:
         >>> from dagstack_plugins import PluginRegistry
         >>> class Echo:

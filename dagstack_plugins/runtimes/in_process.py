@@ -76,14 +76,26 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
             bindings[hook.name] = _bound(hook.name, method, how, manifest, file)
     _check_complete(bindings, instance, compiled, manifest, file)
     _check_lifecycle(instance, manifest, file)
+    for name, meant in _nearly_hooks(instance, compiled, bindings):
+        told = "plugin %s/%s: %r is no hook of its kind, and nothing calls it; did you mean %r?"
+        _log.warning(told, manifest.kind, manifest.name, name, meant)
     for name, binding in bindings.items():
         if binding.is_async and manifest.execution_model.endswith("_cpu_bound"):
             told = f"hook {name!r} is a coroutine function, but execution_model = {manifest.execution_model!r}"
             raise _load_error(f"{told} runs plain functions; write `def`, or say 'async'", manifest, file, hook=name)
-        if binding.whole is not None and (meant := near(binding.whole, binding.attributes, at_least=0.8)) is not None:
+        if binding.whole is not None and (nearly := near(binding.whole, binding.attributes, at_least=0.7)) is not None:
             told = "plugin %s/%s: %r of %s gets the whole payload, as no property is called so; did you mean %r?"
-            _log.warning(told, manifest.kind, manifest.name, binding.whole, name, meant)
+            _log.warning(told, manifest.kind, manifest.name, binding.whole, name, nearly)
     return bindings
+
+
+def _nearly_hooks(instance: Any, compiled: CompiledKind, bindings: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Methods whose name is nearly that of a hook which the plugin doesn't have."""
+    absent = [name for name in compiled.kind.hooks if name not in bindings]
+    for name, value in vars(type(instance)).items() if absent else ():
+        meant = near(name, absent, at_least=0.8) if callable(value) and name not in bindings else None
+        if meant is not None:
+            yield name, meant
 
 
 def bind_matches(instance: Any, compiled: CompiledKind, manifest: PluginManifest, file: str) -> Binding | None:

@@ -245,3 +245,11 @@ def test_json_is_json_in_any_encoding(shop: Any, encoding: str) -> None:
     arguments = ("call", "tool", "execute", "--name", "echo", "--plugins", "plugins/tools", "--json")
     done = shop.run(*arguments, r'{"text": "\u00fc\u20ac\ud83d\ude00"}', PYTHONUTF8="0", PYTHONIOENCODING=encoding)
     assert json.loads(done.out) == {"text": "ü€😀"}
+
+
+def test_an_error_of_the_system_that_a_plugin_meets_is_told_with_its_place(project: Any) -> None:
+    project.plugin("opens", "class Opens:\n    def execute(self, args):\n        open('nofile')\n")
+    done = project.run("call", "tool", "execute", "--name", "opens")
+    assert done.status == 1
+    assert "error: FileNotFoundError: " in done.err
+    assert "plugin.py, line 3)" in done.err

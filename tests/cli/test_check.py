@@ -155,3 +155,10 @@ def test_a_wrong_command_line(
     project.plugin("echo")
     monkeypatch.chdir(project.root)
     assert word in misuse("check", *arguments)
+
+
+def test_a_plugin_is_not_blamed_for_the_hookspec_of_its_kind(project: Any) -> None:
+    project.file("kinds/greeter/v1.yaml", "kind: greeter\nkind_api_version: 1.0.0\nhoks: []\n")
+    project.plugin("english", GREETER, kind="greeter")
+    done = project.run("check", "kinds", "plugins", "--json")
+    assert {fault["file"].rpartition("/")[2] for fault in done.json["faults"]} == {"v1.yaml"}

@@ -798,3 +798,13 @@ def test_a_package_that_failed_to_import_is_read_anew(
     registry.discover(folder)
     with registry.running():
         assert registry.get_plugin("tool", "echo").execute() == "new value"
+
+
+def test_a_method_that_is_nearly_another_hook_is_warned_of(
+    registry: PluginRegistry, plugin: WritePlugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    methods = "    def execute(self, args): ...\n    def get_shema(self): ...\n    def helper(self): ...\n"
+    registry.discover(plugin("echo", f"class Echo:\n{methods}"))
+    (record,) = caplog.records
+    told = "plugin tool/echo: 'get_shema' is no hook of its kind, and nothing calls it; did you mean 'get_schema'?"
+    assert record.getMessage() == told

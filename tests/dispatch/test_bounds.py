@@ -36,7 +36,7 @@ async def test_a_call_that_takes_too_long_is_cancelled() -> None:
         tool = registry.get_plugin("tool", "one")
         with pytest.raises(TimeoutError) as caught:
             await tool.execute(slow=True)
-        assert any("call_timeout_sec = 0.05" in note for note in caught.value.__notes__)
+        assert "call_timeout_sec = 0.05" in str(caught.value)
         assert any("'one'" in note for note in caught.value.__notes__)
         assert cancelled.is_set()
         assert await tool.execute() == "quick"
@@ -50,7 +50,7 @@ async def test_its_own_timeout_is_its_own() -> None:
     async with registered(Impatient, call_timeout_sec=5).running() as registry:
         with pytest.raises(TimeoutError, match="mine") as caught:
             await registry.get_plugin("tool", "one").execute()
-        assert not any("call_timeout_sec" in note for note in caught.value.__notes__)
+        assert str(caught.value) == "mine"
 
 
 async def test_more_calls_than_admitted_wait() -> None:

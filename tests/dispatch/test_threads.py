@@ -114,7 +114,7 @@ def test_a_call_that_takes_too_long_lets_its_thread_go(released: threading.Event
         for _ in range(3):
             with pytest.raises(TimeoutError) as caught:
                 call(slow=True)
-            assert any("call_timeout_sec = 0.05" in note for note in caught.value.__notes__)
+            assert "call_timeout_sec = 0.05" in str(caught.value)
             assert any("'one'" in note for note in caught.value.__notes__)
         assert call() == "quick"
 
@@ -127,7 +127,7 @@ def test_a_timeout_of_its_own_is_its_own() -> None:
     with registered(Impatient, call_timeout_sec=5).running() as registry:
         with pytest.raises(TimeoutError, match="mine") as caught:
             registry.get_plugin("tool", "one").execute()
-        assert not any("call_timeout_sec" in note for note in caught.value.__notes__)
+        assert str(caught.value) == "mine"
 
 
 @pytest.mark.parametrize(("workers", "places", "most"), [(2, None, 2), (8, 3, 3)])

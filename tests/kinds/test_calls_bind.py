@@ -546,7 +546,7 @@ def test_a_future_that_nobody_awaits(workshop) -> None:
     [({"nme": "Ada"}, "'name' is missing (is it 'nme'?)"), ({"name": "Ada", "polit": True}, "did you mean 'polite'?")],
 )
 def test_slips_of_the_pen_are_recognised(workshop, given: dict[str, Any], said: str) -> None:
-    schema = workshop.object("name", name={"type": "string"}, polite={"type": "boolean"})
+    schema = workshop.object("name", name={"type": "string"}, polite={"type": "boolean", "default": True})
     registry = workshop.running(
         workshop.hook({**schema, "additionalProperties": False}), lambda self, everything: everything
     )

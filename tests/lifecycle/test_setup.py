@@ -575,4 +575,4 @@ async def test_the_reason_of_a_failure_names_the_line(host: Any) -> None:
     host.add("a", setup=fails)
     await host.registry.setup_all()
     line = fails.__code__.co_firstlineno + 1
-    assert host.status("a").reason == f"setup failed: RuntimeError: no licence ({__file__}, line {line})"
+    assert host.status("a").reason == f"setup failed ({__file__}, line {line}): RuntimeError: no licence"
