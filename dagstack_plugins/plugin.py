@@ -107,6 +107,7 @@ class Plugin:
         own_inputs: what those said, once it was set up.
         matches: how its own ``matches`` is called, if it has one.
         config_schema: what its configuration must be.
+        warnings: what is admitted, and yet was likely meant otherwise.
         context: what it was given in ``setup``.
         gate: admits as many calls at once as its ``max_concurrency`` says; ``None`` if that says nothing.
         implementations: what the dispatchers call, by hook; made anew at each start.
@@ -124,6 +125,7 @@ class Plugin:
     own_inputs: Mapping[str, OwnInput] = attrs.field(factory=dict)
     matches: Binding | None = None
     config_schema: Mapping[str, Any] | None = None
+    warnings: Sequence[str] = ()
     context: PluginContext | None = None
     gate: Gate | None = None
     implementations: dict[str, Any] = attrs.field(factory=dict)

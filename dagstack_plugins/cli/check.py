@@ -13,9 +13,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from dagstack_plugins.cli.finding import find, kind_folders
-from dagstack_plugins.cli.findings import Finding, findings
+from dagstack_plugins.cli.findings import Finding, findings, warnings
 from dagstack_plugins.cli.options import FILE_OR_FOLDER, examples, hookspecs_option, json_option
-from dagstack_plugins.cli.output import counted, indented, safe, told_path, write, write_json
+from dagstack_plugins.cli.output import complain, counted, indented, safe, told_path, write, write_json
 from dagstack_plugins.discovery.folders import plugin_folders
 from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.hookspec import hookspec_files
@@ -37,8 +37,8 @@ def check(paths: tuple[Path, ...], hookspecs: tuple[Path, ...], as_json: bool) -
     """Check plugins and kinds, and tell all their faults.
 
     A PATH is a plugin's folder, a folder of plugins, a hookspec, or a folder of kinds. The plugins' code is loaded, but
-    nothing is started. What the host decides, such as resources and configuration, is not checked. Exit status: 0 if
-    all is well, 1 if there are faults, 2 for a wrong command line.
+    nothing is started. What the host decides, such as resources and configuration, is not checked. Warnings are about
+    what was likely meant otherwise. Exit status: 0 if all is well, 1 if there are faults, 2 for a wrong command line.
     """
     sorted_out = [_sorted_out(path) for path in paths]
     folders = [folder for one in sorted_out for folder in one.plugins]
@@ -46,10 +46,15 @@ def check(paths: tuple[Path, ...], hookspecs: tuple[Path, ...], as_json: bool) -
     empty = [_nothing_in(one.path) for one in sorted_out if one.is_empty]
     faults = sorted([*empty, *findings(found)], key=lambda fault: fault.sort_key)
     plugins = len(found.registry.status())
+    odd = warnings(found)
     if as_json:
         told = [attrs.asdict(fault) for fault in faults]
-        write_json({"ok": not faults, "plugins": plugins, "hookspecs": len(found.hookspecs), "faults": told})
+        less = [{"file": one.file, "message": one.message, "kind": one.kind, "plugin": one.plugin} for one in odd]
+        counts = {"plugins": plugins, "hookspecs": len(found.hookspecs)}
+        write_json({"ok": not faults, **counts, "faults": told, "warnings": less})
     else:
+        for one in odd:
+            complain(f"{told_path(one.file)}: {one.message}", "warning")
         checked = f"{counted(plugins, 'plugin')} and {counted(len(found.hookspecs), 'hookspec')} checked"
         write(*_told(faults), _summary(faults, checked))
     return 1 if faults else 0

@@ -80,6 +80,15 @@ def findings(found: Found) -> list[Finding]:
     return sorted(wrong, key=lambda finding: finding.sort_key)
 
 
+def warnings(found: Found) -> list[Finding]:
+    """What is no fault, and yet was likely meant otherwise."""
+    return [
+        Finding(file=plugin.location, message=warning, error="", kind=plugin.kind, plugin=plugin.name)
+        for plugin in plugins_of(found.registry)
+        for warning in plugin.warnings
+    ]
+
+
 def _of_document(error: PluginRegistryError, place: str = "") -> Iterator[Finding]:
     """A finding for each fault of a manifest or hookspec; one for any other error."""
     file = getattr(error, "file", None) or place

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import jsonschema_rs
@@ -22,11 +23,12 @@ from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance
+from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, slips
 from dagstack_plugins.schemafaults import schema_sentence
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import dotted, place_of, raised, shown
 
+_log: Final = logging.getLogger("dagstack_plugins")
 RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""
 
@@ -97,12 +99,16 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         schema = getattr(instance, "config_schema", None)
         _check_config_schema(manifest, schema, f"{type(instance).__name__}.config_schema of {source.location}")
     bindings = bind_hooks(instance, compiled, manifest, source.location)
+    warnings = tuple(slips(instance, compiled, bindings))
+    for warning in warnings:
+        _log.warning("plugin %s/%s: %s", manifest.kind, manifest.name, warning)
     return Plugin(
         location=source.location,
         manifest=manifest,
         kind=manifest.kind,
         name=manifest.name,
         runtime=runtime,
+        warnings=warnings,
         instance=instance,
         bindings=bindings,
         schema_hooks={

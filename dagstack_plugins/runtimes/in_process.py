@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.wording import near, raised, shown
 
-_log: Final = logging.getLogger("dagstack_plugins")
 _MARK: Final = f"{PROJECT}_impl"
 """The attribute that ``hookimpl`` sets on a native pluggy implementation."""
 
@@ -76,17 +74,22 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
             bindings[hook.name] = _bound(hook.name, method, how, manifest, file)
     _check_complete(bindings, instance, compiled, manifest, file)
     _check_lifecycle(instance, manifest, file)
-    for name, meant in _nearly_hooks(instance, compiled, bindings):
-        told = "plugin %s/%s: %r is no hook of its kind, and nothing calls it; did you mean %r?"
-        _log.warning(told, manifest.kind, manifest.name, name, meant)
     for name, binding in bindings.items():
         if binding.is_async and manifest.execution_model.endswith("_cpu_bound"):
             told = f"hook {name!r} is a coroutine function, but execution_model = {manifest.execution_model!r}"
             raise _load_error(f"{told} runs plain functions; write `def`, or say 'async'", manifest, file, hook=name)
-        if binding.whole is not None and (nearly := near(binding.whole, binding.attributes, at_least=0.7)) is not None:
-            told = "plugin %s/%s: %r of %s gets the whole payload, as no property is called so; did you mean %r?"
-            _log.warning(told, manifest.kind, manifest.name, binding.whole, name, nearly)
     return bindings
+
+
+def slips(instance: Any, compiled: CompiledKind, bindings: Mapping[str, Binding]) -> Iterator[str]:
+    """What is admitted, and yet was likely meant otherwise."""
+    for name, meant in _nearly_hooks(instance, compiled, bindings):
+        yield f"{name!r} is no hook of its kind, and nothing calls it; did you mean {meant!r}?"
+    for name, binding in bindings.items():
+        nearly = near(binding.whole, binding.attributes, at_least=0.7) if binding.whole is not None else None
+        if nearly is not None:
+            whole = f"{binding.whole!r} of {name} gets the whole payload, as no property is called so"
+            yield f"{whole}; did you mean {nearly!r}?"
 
 
 def _nearly_hooks(instance: Any, compiled: CompiledKind, bindings: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,7 @@ def test_what_is_well(project: Any, path: str) -> None:
 def test_json_of_what_is_well(project: Any) -> None:
     project.plugin("echo", "print('hello')\nclass Echo:\n    def execute(self, args): return args\n")
     done = project.run("check", "--json", "plugins")
-    assert done.json == {"ok": True, "plugins": 1, "hookspecs": 0, "faults": []}
+    assert done.json == {"ok": True, "plugins": 1, "hookspecs": 0, "faults": [], "warnings": []}
     assert (done.status, done.err) == (0, "hello\n")
 
 
@@ -162,3 +162,14 @@ def test_a_plugin_is_not_blamed_for_the_hookspec_of_its_kind(project: Any) -> No
     project.plugin("english", GREETER, kind="greeter")
     done = project.run("check", "kinds", "plugins", "--json")
     assert {fault["file"].rpartition("/")[2] for fault in done.json["faults"]} == {"v1.yaml"}
+
+
+def test_slips_that_are_no_faults_are_warned_of(project: Any) -> None:
+    project.kind("greeter", {"greet": {"input_schema": {"type": "object", "properties": {"name": {}}}}})
+    project.plugin("english", "class Greeter:\n    def greet(self, nmae): return {}\n", kind="greeter")
+    done = project.run("check", "plugins")
+    assert done.status == 0
+    assert "ok: 1 plugin" in done.out
+    assert "warning: plugins/english: 'nmae' of greet gets the whole payload" in done.err
+    (warning,) = project.run("check", "plugins", "--json").json["warnings"]
+    assert (warning["kind"], warning["plugin"]) == ("greeter", "english")
