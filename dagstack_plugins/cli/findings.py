@@ -14,6 +14,7 @@ from dagstack_plugins.cli.dependencies import settled
 from dagstack_plugins.cli.finding import Found, plugins_of
 from dagstack_plugins.cli.telling import with_hint
 from dagstack_plugins.dispatch.capability import fallback_of
+from dagstack_plugins.dispatch.middleware import KIND as MIDDLEWARE
 from dagstack_plugins.dispatch.selection import ambiguous, tied_at_top
 from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import (
@@ -31,7 +32,7 @@ from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.manifest_text import Source, Unreadable, decoded
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.wording import dotted
+from dagstack_plugins.wording import dotted, nearest
 
 _ABOVE: Final = {"pyproject.toml": ("tool", "dagstack")}
 
@@ -85,8 +86,21 @@ def warnings(found: Found) -> list[Finding]:
     return [
         Finding(file=plugin.location, message=warning, error="", kind=plugin.kind, plugin=plugin.name)
         for plugin in plugins_of(found.registry)
-        for warning in plugin.warnings
+        for warning in (*plugin.warnings, *_of_wraps(plugin, found.registry))
     ]
+
+
+def _of_wraps(plugin: Plugin, registry: PluginRegistry) -> Iterator[str]:
+    """Kinds and hooks that a middleware wants to wrap, and that no kind here has."""
+    if plugin.manifest is None or plugin.refused or plugin.kind != MIDDLEWARE:
+        return
+    kinds = registry.kinds()
+    hooks = {hook for kind in kinds for hook in registry.slot(kind).compiled.kind.hooks}
+    wrap = plugin.manifest.chain_wrap
+    for word, named, known in (("kind", wrap.kinds, kinds), ("hook", wrap.hooks, hooks)):
+        for name in named:
+            if name != "*" and name not in known:
+                yield f"chain_wrap names the {word} {name!r}, which nothing here has{nearest(name, known)}"
 
 
 def _of_document(error: PluginRegistryError, place: str = "") -> Iterator[Finding]:

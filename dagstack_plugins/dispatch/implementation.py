@@ -68,7 +68,7 @@ def in_both_colours(
     plugin: Plugin,
     binding: Binding,
     invoke: Callable[[Any], Any],
-    finish: Callable[[Any], Any],
+    finish: Callable[[Any], Any] | None,
     hook: str,
     home: HomeLoop,
 ) -> BothColours:
@@ -78,13 +78,13 @@ def in_both_colours(
         plugin: whose method it is.
         binding: how it is called.
         invoke: calls it.
-        finish: makes what callers get of what it returned; raises nothing but errors for them.
+        finish: makes what callers get of what it returned; ``None`` if they get just that.
         hook: the hook's name, for messages.
         home: the loop that it runs on, if it is a coroutine function.
     """
     fail, gate = failer(plugin, hook), plugin.gate
     if binding.is_async:
-        return _of_coroutine_function(_bounded(invoke, plugin), finish, fail, home)
+        return _of_coroutine_function(_bounded(invoke, plugin), finish or _as_it_is, fail, home)
     both = _of_function(invoke, finish, fail)
     if plugin.manifest is not None and plugin.manifest.execution_model == "thread_cpu_bound":
         made = Threaded(both[0], home.threads, gate, plugin.manifest.call_timeout_sec, fail)
@@ -162,15 +162,27 @@ def _one_by_one(both: BothColours, gate: Gate) -> BothColours:
     return block, wait
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _of_function(
-    invoke: Callable[[Any], Any], finish: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]
+    invoke: Callable[[Any], Any], finish: Callable[[Any], Any] | None, fail: Callable[[BaseException], NoReturn]
 ) -> BothColours:
-    def block(payload: Any) -> Any:
+    def handed_back(payload: Any) -> Any:
+        try:
+            return invoke(payload)
+        except BaseException as error:
+            fail(error)
+
+    def finished(payload: Any) -> Any:
         try:
             value = invoke(payload)
         except BaseException as error:
             fail(error)
-        return finish(value)
+        return finish(value)  # type: ignore[misc]
+
+    block = handed_back if finish is None else finished
 
     async def wait(payload: Any) -> Any:
         return block(payload)

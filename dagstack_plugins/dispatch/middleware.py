@@ -70,22 +70,28 @@ def _around(plugin: Plugin, made: Implementation, home: HomeLoop) -> Implementat
 
     # When `before` fails, this middleware never was around the call: only those further out are told.
     def block(payload: Any) -> Any:
-        payload = taken(before.block(payload), payload)
+        given = before.block(payload)
+        if given is not None:
+            payload = taken(given)
         try:
             result = inner_block(payload)
         except _TOLD as error:
             on_error.block(error)
             raise
-        return left(after.block(result.value if type(result) is StopChain else result), result)
+        given = after.block(result.value if type(result) is StopChain else result)
+        return result if given is None else left(given, result)
 
     async def wait(payload: Any) -> Any:
-        payload = taken(await before.wait(payload), payload)
+        given = await before.wait(payload)
+        if given is not None:
+            payload = taken(given)
         try:
             result = await inner_wait(payload)
         except _TOLD as error:
             await on_error.wait(error)
             raise
-        return left(await after.wait(result.value if type(result) is StopChain else result), result)
+        given = await after.wait(result.value if type(result) is StopChain else result)
+        return result if given is None else left(given, result)
 
     waits = any(binding.is_async for binding in plugin.bindings.values())
     return attrs.evolve(made, block=block, wait=wait, home=home if waits else made.home)
@@ -97,20 +103,16 @@ def _step(plugin: Plugin, name: str, changing: str, made: Implementation, home: 
         return _NO_STEP
     known = {"kind": made.codec.kind.name, "name": str(made.plugin.name), "hook": made.codec.hook.name}
     invoke = binding.caller(plugin.context, known, changing)
-    return _Step(*in_both_colours(plugin, binding, invoke, lambda value: value, name, home))
+    return _Step(*in_both_colours(plugin, binding, invoke, None, name, home))
 
 
-def _checks(name: str, codec: HookCodec) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-    """What becomes of what ``before`` and ``after`` give: ``None`` changes nothing, all else is checked again."""
+def _checks(name: str, codec: HookCodec) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """What becomes of other arguments and other results than those there were: they are checked again."""
 
-    def taken(given: Any, payload: Any) -> Any:
-        if given is None:
-            return payload
+    def taken(given: Any) -> Any:
         return codec.accept(given, name) if codec.typed else given
 
     def left(given: Any, result: Any) -> Any:
-        if given is None:
-            return result
         checked = codec.result(given, name)
         return result.with_value(checked) if type(result) is StopChain else checked
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,40 @@ def test_capability(
         lambda: few.read(**payload),
         at_most=at_most,
     )
+
+
+class Around:
+    def before(self, ctx: Any, kind: str, name: str, hook: str, args: Any) -> None:
+        return None
+
+    def after(self, ctx: Any, kind: str, name: str, hook: str, result: Any) -> None:
+        return None
+
+
+def test_middleware(beside: Any, started: Started) -> None:
+    plain = started(Provider, CHARGE, ONE).get_plugin("bench")
+    manifest = {"name": "around", "kind": "horizontal_middleware"}
+    registry = started(Provider, CHARGE, ONE)
+    registry.register(Around, {"runtime": "in_process", "core_version": ">=0.1", **manifest})
+    asyncio.run_coroutine_threadsafe(registry.setup_all(), registry._home.loop).result()  # type: ignore[arg-type]
+    wrapped = registry.get_plugin("bench")
+    beside(
+        "one middleware round a call",
+        lambda: wrapped.charge(amount_cents=1999, currency="USD", source="tok_visa"),
+        "the same call without",
+        lambda: plain.charge(amount_cents=1999, currency="USD", source="tok_visa"),
+        at_most=1.6,
+    )
+
+
+def test_threads(beside: Any, started: Started) -> None:
+    registry = started(Provider, CHARGE, [{"name": "one", "execution_model": "thread_cpu_bound"}])
+    pay, bare_function = registry.get_plugin("bench"), Provider().charge
+    with ThreadPoolExecutor() as threads:
+        beside(
+            "thread_cpu_bound call, checked",
+            lambda: pay.charge(amount_cents=1999, currency="USD", source="tok_visa"),
+            "ThreadPoolExecutor.submit().result()",
+            lambda: threads.submit(bare_function, PAYLOAD).result(),
+            at_most=1.5,
+        )

@@ -173,3 +173,14 @@ def test_slips_that_are_no_faults_are_warned_of(project: Any) -> None:
     assert "warning: plugins/english: 'nmae' of greet gets the whole payload" in done.err
     (warning,) = project.run("check", "plugins", "--json").json["warnings"]
     assert (warning["kind"], warning["plugin"]) == ("greeter", "english")
+
+
+def test_a_middleware_that_wraps_nothing_is_warned_of(project: Any) -> None:
+    code = "class Limit:\n    def before(self, args): return None\n"
+    wrap = '[plugin.chain_wrap]\nkinds = ["tol", "*"]\nhooks = ["execute", "exec"]'
+    project.plugin("limit", code, kind="horizontal_middleware", more=wrap)
+    done = project.run("check", "plugins")
+    assert done.status == 0
+    assert "chain_wrap names the kind 'tol', which nothing here has (did you mean 'tool'?)" in done.err
+    assert "chain_wrap names the hook 'exec', which nothing here has" in done.err
+    assert "'execute'" not in done.err.replace("did you mean 'execute'", "")
