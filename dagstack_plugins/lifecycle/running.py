@@ -60,7 +60,12 @@ class Running(Generic[T]):
             )
         with ExitStack() as stack:
             background = stack.enter_context(BackgroundLoop())
-            value = background.run(self.__aenter__())
+            try:
+                value = background.run(self.__aenter__())
+            except BaseException:
+                if self._open:  # the user interrupted at the moment when all had started
+                    background.run(self.__aexit__(None, None, None))
+                raise
             self._background, self._stack = background, stack.pop_all()
         return value
 

@@ -291,11 +291,18 @@ class BackgroundLoop:
             else:
                 outcome.set_exception(error)
 
-        self._loop.call_soon_threadsafe(start)
+        def cancel() -> None:
+            if running:
+                running[0].cancel()
+            else:  # interrupted before it was handed over
+                coroutine.close()
+                outcome.cancel()
+
         try:
+            self._loop.call_soon_threadsafe(start)
             return outcome.result()
         except BaseException:
             if not outcome.done():
-                self._loop.call_soon_threadsafe(lambda: running[0].cancel())
+                self._loop.call_soon_threadsafe(cancel)
                 concurrent.futures.wait([outcome])
             raise

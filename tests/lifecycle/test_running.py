@@ -27,6 +27,7 @@ from dagstack_plugins import (
     PluginUnavailable,
     TeardownErrors,
 )
+from dagstack_plugins.lifecycle.running import Running
 
 READY, REGISTERED, STOPPED, UNAVAILABLE = (
     PluginState.READY,
@@ -602,7 +603,7 @@ def test_a_user_who_interrupts_the_start_waits_for_what_is_torn_down(host: Any) 
 
     def interrupt() -> None:
         starting.wait(10)
-        signal.raise_signal(signal.SIGINT) if sys.platform == "win32" else os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
     async def teardown(self: Any) -> None:
         await asyncio.sleep(0.1)
@@ -652,3 +653,26 @@ async def test_plugins_left_behind_are_remembered_though_the_next_start_fails(ho
     await host.registry.setup_all()
     assert host.log == ["start a", "stop a", "start a"]
     await host.registry.teardown_all()
+
+
+def test_an_interrupt_at_the_moment_when_all_has_started_stops_it_again() -> None:
+    seen: list[str] = []
+    starting = threading.Event()
+
+    async def start() -> None:
+        starting.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        seen.append("started")
+
+    async def stop() -> None:
+        seen.append("stopped")
+
+    def interrupt() -> None:
+        starting.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        Running(None, start, stop).__enter__()
+    assert seen == ["started", "stopped"]
