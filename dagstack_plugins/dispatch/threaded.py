@@ -67,7 +67,11 @@ class Threaded:
             finally:
                 self._leave()
 
-        return self.threads.submit(run)
+        try:
+            return self.threads.submit(run)
+        except RuntimeError as error:  # the system has no thread for it
+            self._leave()
+            self.fail(error)
 
     def _give_up(self, job: Job, failure: BaseException) -> NoReturn:
         if job.give_up():

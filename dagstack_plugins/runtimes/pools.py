@@ -34,7 +34,11 @@ class WorkerThreads:
         self._resting = False
 
     def submit(self, work: Work) -> Job:
-        """Run ``work`` in a thread, as soon as there is one."""
+        """Run ``work`` in a thread, as soon as there is one.
+
+        Raises:
+            RuntimeError: if the system has none.
+        """
         job = Job(work, self)
         with self._changed:
             self._resting = False
@@ -43,11 +47,18 @@ class WorkerThreads:
                 self._changed.notify()
             elif self._threads < self.most:
                 self._start()
+            if self._threads == 0:
+                self._queue.remove(job)
+                raise RuntimeError("the system has no thread left for a plugin that says thread_cpu_bound")
         return job
 
     def _start(self) -> None:
+        """Start a thread, if the system has one; those there are take what waits otherwise."""
+        try:
+            threading.Thread(target=self._serve, name="dagstack-plugins-worker", daemon=True).start()
+        except RuntimeError:
+            return
         self._threads += 1
-        threading.Thread(target=self._serve, name="dagstack-plugins-worker", daemon=True).start()
 
     def _serve(self) -> None:
         while (job := self._next()) is not None:
@@ -58,13 +69,14 @@ class WorkerThreads:
 
     def _next(self) -> Job | None:
         with self._changed:
+            told = True
             while not self._queue:
+                if self._resting or not told:
+                    self._threads -= 1
+                    return None
                 self._idle += 1
                 told = self._changed.wait(_IDLE)
                 self._idle -= 1
-                if not self._queue and (self._resting or not told):
-                    self._threads -= 1
-                    return None
             return self._queue.popleft()
 
     def rest(self) -> None:

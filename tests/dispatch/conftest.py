@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -74,3 +76,30 @@ def new_host(tmp_path_factory: pytest.TempPathFactory) -> NewHost:
 def text() -> Mapping[str, Any]:
     """A schema: an object with one string, ``text``."""
     return TEXT
+
+
+class Counting:
+    """A tool that counts how many of its calls run at once.
+
+    Attributes:
+        running: so many run now.
+        most: so many did at some moment.
+    """
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+        self._lock = threading.Lock()
+
+    def execute(self, args: Any) -> None:
+        """Work for a moment."""
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.005)
+        with self._lock:
+            self.running -= 1
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -81,24 +80,10 @@ async def test_waiting_for_a_place_is_not_the_plugins_time() -> None:
 
 
 @pytest.mark.parametrize("places", [1, 3])
-def test_functions_called_from_threads_and_loops_share_the_places(places: int) -> None:
-    class Counting:
-        def __init__(self) -> None:
-            self.running = self.most = 0
-            self.lock = threading.Lock()
-
-        def execute(self, args: Any) -> None:
-            with self.lock:
-                self.running += 1
-                self.most = max(self.most, self.running)
-            time.sleep(0.005)
-            with self.lock:
-                self.running -= 1
-
-    plugin = Counting()
+def test_functions_called_from_threads_and_loops_share_the_places(places: int, counting: Any) -> None:
     registry = PluginRegistry()
     manifest = {"name": "one", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"}
-    registry.register(plugin, {**manifest, "max_concurrency": places})
+    registry.register(counting, {**manifest, "max_concurrency": places})
     with registry.running():
         tool = registry.get_plugin("tool", "one")
 
@@ -111,8 +96,7 @@ def test_functions_called_from_threads_and_loops_share_the_places(places: int) -
             thread.start()
         for thread in threads:
             thread.join(timeout=20)
-    assert plugin.most == places
-    assert plugin.running == 0
+    assert (counting.most, counting.running) == (places, 0)
 
 
 async def test_who_gives_up_waiting_leaves_the_place_to_the_next() -> None:

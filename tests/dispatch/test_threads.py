@@ -131,30 +131,18 @@ def test_a_timeout_of_its_own_is_its_own() -> None:
 
 
 @pytest.mark.parametrize(("workers", "places", "most"), [(2, None, 2), (8, 3, 3)])
-def test_as_many_run_at_once_as_there_are_threads_or_places(workers: int, places: int | None, most: int) -> None:
-    class Counting:
-        def __init__(self) -> None:
-            self.running = self.most = 0
-            self.lock = threading.Lock()
-
-        def execute(self, args: Any) -> None:
-            with self.lock:
-                self.running += 1
-                self.most = max(self.most, self.running)
-            time.sleep(0.005)
-            with self.lock:
-                self.running -= 1
-
-    plugin = Counting()
+def test_as_many_run_at_once_as_there_are_threads_or_places(
+    workers: int, places: int | None, most: int, counting: Any
+) -> None:
     fields = {} if places is None else {"max_concurrency": places}
-    with registered(plugin, PluginRegistry(thread_workers=workers), **fields).running() as registry:
+    with registered(counting, PluginRegistry(thread_workers=workers), **fields).running() as registry:
         execute = registry.get_plugin("tool", "one").aio.execute
 
         async def call_many() -> None:
             await asyncio.gather(*(execute() for _ in range(20)))
 
         asyncio.run(call_many())
-    assert (plugin.most, plugin.running) == (most, 0)
+    assert (counting.most, counting.running) == (most, 0)
 
 
 async def test_a_cancelled_caller_gives_up_its_place_or_lets_the_thread_go(released: threading.Event) -> None:
@@ -226,3 +214,17 @@ def test_coroutine_functions_have_a_model_of_their_own() -> None:
 def test_a_pool_has_threads(workers: int) -> None:
     with pytest.raises(ValueError, match="thread_workers"):
         PluginRegistry(thread_workers=workers)
+
+
+def test_without_a_thread_the_call_fails_and_leaves_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with registered(Where, max_concurrency=1).running() as registry:
+        tool = registry.get_plugin("tool", "one")
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_more)
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="no thread left"):
+                    tool.execute()
+        assert tool.execute()
