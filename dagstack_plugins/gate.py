@@ -63,5 +63,5 @@ class Gate:
 
     def _give_back(self, place: Future[None]) -> None:
         """Who waited for it is gone; it may have come at the same moment."""
-        if not place.cancel() and not place.cancelled():
+        if not place.cancel():
             self.leave()

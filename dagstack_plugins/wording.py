@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from pathlib import Path
-from traceback import extract_tb
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from dagstack_plugins.interrupts import is_interrupt
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 60
 """A value is shown with at most this many characters: messages go to logs."""
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
@@ -46,8 +47,10 @@ def place_of(error: BaseException, known: str = "") -> str:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return _place(error.filename, error.lineno, known)
-    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(("<", _PACKAGE))]
-    return _place(frames[-1].filename, frames[-1].lineno, known) if frames else ""
+    # Frame by frame: traceback's own summaries read every file.
+    places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    others = [place for place in places if not place[0].startswith(("<", _PACKAGE))]
+    return _place(*others[-1], known) if others else ""
 
 
 def _place(file: str, line: int | None, known: str) -> str:

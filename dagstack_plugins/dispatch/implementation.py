@@ -169,25 +169,35 @@ def _as_it_is(value: Any) -> Any:
 def _of_function(
     invoke: Callable[[Any], Any], finish: Callable[[Any], Any] | None, fail: Callable[[BaseException], NoReturn]
 ) -> BothColours:
-    def handed_back(payload: Any) -> Any:
-        try:
-            return invoke(payload)
-        except BaseException as error:
-            fail(error)
-
-    def finished(payload: Any) -> Any:
-        try:
-            value = invoke(payload)
-        except BaseException as error:
-            fail(error)
-        return finish(value)  # type: ignore[misc]
-
-    block = handed_back if finish is None else finished
+    block = _handed_back(invoke, fail) if finish is None else _finished(invoke, finish, fail)
 
     async def wait(payload: Any) -> Any:
         return block(payload)
 
     return block, wait
+
+
+def _handed_back(invoke: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]) -> Callable[[Any], Any]:
+    def block(payload: Any) -> Any:
+        try:
+            return invoke(payload)
+        except BaseException as error:
+            fail(error)
+
+    return block
+
+
+def _finished(
+    invoke: Callable[[Any], Any], finish: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]
+) -> Callable[[Any], Any]:
+    def block(payload: Any) -> Any:
+        try:
+            value = invoke(payload)
+        except BaseException as error:
+            fail(error)
+        return finish(value)
+
+    return block
 
 
 def _of_coroutine_function(

@@ -28,15 +28,12 @@ class _Step:
     wait: Callable[[Any], Coroutine[Any, Any, Any]]
 
 
-def _nothing(value: Any) -> None:  # noqa: ARG001 - it stands for a hook that the middleware doesn't have
+async def _nothing(_: Any) -> None:
     return None
 
 
-async def _nothing_async(value: Any) -> None:  # noqa: ARG001
-    return None
-
-
-_NO_STEP = _Step(_nothing, _nothing_async)
+_NO_STEP = _Step(lambda _: None, _nothing)
+"""A hook that the middleware doesn't have."""
 
 
 def wrapped(made: Implementation, middleware: tuple[Plugin, ...], home: HomeLoop) -> Implementation:

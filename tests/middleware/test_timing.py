@@ -62,10 +62,9 @@ def test_calls_and_failures_are_counted(registry: PluginRegistry, timing: Timing
             plain.execute(wrong=True)
     figures = timing.as_dict()
     assert list(figures) == ["tool"]
-    assert figures["tool"]["plain"]["execute"] == pytest.approx(
-        {"calls": 4, "failures": 1, "seconds": figures["tool"]["plain"]["execute"]["seconds"]}
-        | {"slowest": figures["tool"]["plain"]["execute"]["slowest"]}
-    )
+    times = figures["tool"]["plain"]["execute"]
+    assert (times["calls"], times["failures"]) == (4, 1)
+    assert 0 < times["slowest"] <= times["seconds"] <= 4 * times["slowest"]
     timing.reset()
     assert timing.as_dict() == {}
 
