@@ -10,15 +10,15 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.interrupts import is_interrupt
-from dagstack_plugins.runtimes.in_process import implements
-from dagstack_plugins.wording import near, nearest, place_of, raised
+from dagstack_plugins.runtimes.in_process import implements, nearly_hooks
+from dagstack_plugins.wording import nearest, place_of, raised
 
 PREFIX: Final = "dagstack._discovered"
 DEFAULT_MODULE: Final = "plugin"
@@ -100,8 +100,9 @@ class LoadedFolder:
         assert spec.loader is not None
         loader = spec.loader
         imported(lambda: loader.exec_module(loaded), file)
+        loaded = sys.modules[spec.name]  # it may have put something else in its place
         setattr(self._module, module, loaded)  # as an import does
-        return sys.modules[spec.name]
+        return loaded
 
     def _check_inside(self, module: str) -> None:
         path = [str(self.folder)]
@@ -211,14 +212,8 @@ def only_class(module: ModuleType, hooks: Collection[str], kind: str, file: str)
         advice = "write the plugin's class in entry_point"
     else:
         problem = f"no class that implements a hook of kind {kind!r} {told}"
-        advice = _slip(classes, hooks) or "a plugin is a class with a method named like the hook"
+        slips = [(cls.__name__, name, hook) for cls in classes for name, hook in nearly_hooks(cls, hooks)]
+        advice = "a plugin is a class with a method named like the hook"
+        if slips:
+            advice = "{} has {!r}, did you mean {!r}?".format(*slips[0])
     raise PluginLoadError(f"{file} defines {problem}; {advice}", file=file)
-
-
-def _slip(classes: Sequence[type], hooks: Collection[str]) -> str:
-    """The method that was likely meant to implement a hook."""
-    for cls in classes:
-        for name, value in vars(cls).items():
-            if callable(value) and (hook := near(name, hooks)) is not None:
-                return f"{cls.__name__} has {name!r}, did you mean {hook!r}?"
-    return ""

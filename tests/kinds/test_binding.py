@@ -412,3 +412,10 @@ def test_an_ordinary_signature_is_read_as_python_reads_it(data: st.DataObject) -
         return [(one.name, one.kind, one.default is one.empty) for one in signature.parameters.values()]
 
     assert told(ours) == told(pythons)
+
+
+def test_a_hook_is_no_slip_of_another_one(workshop, caplog: pytest.LogCaptureFixture) -> None:
+    hooks = [{"name": "charge", "dispatch": "singleton"}, {"name": "charged", "dispatch": "broadcast_notify"}]
+    registry = workshop.registry(workshop.spec(*hooks))
+    workshop.register(registry, type("Plugin", (), {"charge": lambda self, payload: payload}))
+    assert caplog.records == []
