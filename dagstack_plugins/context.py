@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagstack_plugins.calls import current_metadata
@@ -33,6 +33,8 @@ class PluginContext:
         resources: in a plugin's context: the resources that its manifest declares, ``ctx.resources.clock``.
         progress: reports how far a long operation is.
         checkpoint: saves and loads the state of a long operation.
+        in_flight: in a plugin's context: how many calls run now that may still reach the plugin; its teardown comes
+            when there is none left, or when ``teardown_timeout_sec`` is over.
     """
 
     def __init__(
@@ -54,9 +56,17 @@ class PluginContext:
         self.progress = Progress(self._sink, "", "")
         self.checkpoint = Checkpoint(self._store, "")
         self._cancelled = threading.Event()
+        self._count: Callable[[], int] = int
 
     def for_plugin(
-        self, kind: str, name: str, *, config: Mapping[str, Any], registry: Any, resources: Any
+        self,
+        kind: str,
+        name: str,
+        *,
+        config: Mapping[str, Any],
+        registry: Any,
+        resources: Any,
+        in_flight: Callable[[], int] = int,
     ) -> PluginContext:
         """The context of one plugin.
 
@@ -66,6 +76,7 @@ class PluginContext:
             config: its section of the configuration.
             registry: the registry that it belongs to.
             resources: the resources lent to it.
+            in_flight: counts the calls that may still reach it.
         """
         context = PluginContext(
             config,
@@ -77,12 +88,18 @@ class PluginContext:
         )
         context.progress = Progress(self._sink, kind, name)
         context.checkpoint = Checkpoint(self._store, f"{kind}/{name}")
+        context._count = in_flight
         return context
 
     @property
     def metadata(self) -> Mapping[str, Any]:
         """What the caller of the hook that runs now bound with ``registry.metadata``; read-only."""
         return current_metadata()
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls run now that may still reach the plugin."""
+        return self._count()
 
     @property
     def cancelled(self) -> bool:

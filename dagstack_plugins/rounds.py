@@ -232,6 +232,7 @@ class Rounds:
             config=plugin_config(plugin, self._context.config),
             registry=self._registry,
             resources=self.resources.lend(plugin.manifest),
+            in_flight=lambda: self._catalogue.in_flight(plugin),
         )
 
     def _check_choices(self) -> None:

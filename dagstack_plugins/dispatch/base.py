@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from enum import Enum, auto
 from typing import Any, ClassVar, Protocol
 
+import attrs
+
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.dispatch.traffic import Lane, Moved
 from dagstack_plugins.errors import DispatchMismatch, HookUnknown, PluginRegistryError
 from dagstack_plugins.kinds.model import Dispatch, Kind
+from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.wording import nearest
 
 Block = Callable[[Any], Any]
 Wait = Callable[[Any], Coroutine[Any, Any, Any]]
+
+
+@attrs.frozen(eq=False)
+class Answer:
+    """What answers the payloads of a hook, compiled from one table.
+
+    Attributes:
+        block: payload to result, blocking; called while all of ``plugins`` are held.
+        wait: the same, awaited.
+        plugins: those that may be called; none of them is torn down meanwhile.
+        choosing: ``block`` and ``wait`` for callers that hold none: they hold the one plugin that they choose, and
+            raise ``Moved`` if plugins changed; ``None`` where all of ``plugins`` are called.
+    """
+
+    block: Block
+    wait: Wait
+    plugins: Collection[Plugin]
+    choosing: tuple[Block, Wait] | None = None
 
 
 class Form(Enum):
@@ -78,6 +100,7 @@ class HookDispatcher:
         self._form = form
         self._require = require
         self._run = self._linked_first
+        self._held: tuple[Answer, Lane]
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call the hook."""
@@ -86,26 +109,47 @@ class HookDispatcher:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.kind}.{self.hook}>"
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
-        """What answers a payload, blocking and awaited; compiled once for each table."""
+    def answer(self, table: Table) -> Answer:
+        """What answers a payload; compiled once for each table."""
         raise NotImplementedError
 
     def link(self, table: Table) -> None:
         """Compile the call from ``table``."""
         # The colour is the hook's: settled by all plugins of the kind, not by those that this caller admits.
         is_async, home = self._is_async(table), table.home
-        block, wait = self.answer(table.restricted(self._require))
-        load = table.compiled.codecs[self.hook].load
+        answer, traffic = self.answer(table.restricted(self._require)), table.traffic
+        lane = traffic.open(answer.plugins)
+        self._held = answer, lane
+        block, wait = answer.choosing or (answer.block, answer.wait)
+        if answer.choosing:
+            lane = traffic.open(())
+        load, enter, leave = table.compiled.codecs[self.hook].load, lane.append, lane.pop
 
         def run_blocking(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            return block(load(args, kwargs))
+            try:
+                enter(None)  # inside, as an interrupt comes after a call: it must not leave without leaving the lane
+                if not traffic.closed:
+                    return block(load(args, kwargs))
+            except Moved as moved:
+                args, kwargs = (moved.payload,), {}
+            finally:
+                leave()
+            return self._again(args, kwargs)
 
         def run_elsewhere(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             home.refuse_here()
-            return block(load(args, kwargs))
+            return run_blocking(args, kwargs)
 
         async def run_waiting(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            return await wait(load(args, kwargs))
+            try:
+                enter(None)
+                if not traffic.closed:
+                    return await wait(load(args, kwargs))
+            except Moved as moved:
+                args, kwargs = (moved.payload,), {}
+            finally:
+                leave()
+            return await self._again_waiting(args, kwargs)
 
         if is_async:
             # What Python calls a coroutine that nobody awaited.
@@ -117,6 +161,31 @@ class HookDispatcher:
     def unlink(self) -> None:
         """Compile the call again before it is made next."""
         self._run = self._linked_first
+
+    def hold(self) -> tuple[Answer, Lane]:
+        """Enter for a call that plugins can't change under any more; the caller leaves the lane when it is over."""
+        answer, lane = self._held
+        lane.append(None)
+        return answer, lane
+
+    # Plugins changed between the look at the table and the call. It is entered together with the next look, so that
+    # it is made however fast they change.
+    def _again(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        answer, lane = self._slot.hold(self)
+        try:
+            return answer.block(self._load(args, kwargs))
+        finally:
+            lane.pop()
+
+    async def _again_waiting(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        answer, lane = self._slot.hold(self)
+        try:
+            return await answer.wait(self._load(args, kwargs))
+        finally:
+            lane.pop()
+
+    def _load(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._slot.compiled.codecs[self.hook].load(args, kwargs)
 
     def _is_async(self, table: Table) -> bool:
         return table.is_async(self.hook) if self._form is Form.OWN else self._form is Form.AIO

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
-from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.base import Answer, HookDispatcher
 from dagstack_plugins.dispatch.implementation import Implementation
 from dagstack_plugins.dispatch.script import Batch, Failure, Script, driven
 from dagstack_plugins.dispatch.table import Table
@@ -50,7 +50,7 @@ class BroadcastCollectDispatcher(_Broadcast):
 
     dispatch = Dispatch.BROADCAST_COLLECT
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """Ask everyone, then settle failures by the hook's policy."""
         everyone = self._everyone(table)
         fail_fast = not table.hook(self.hook).best_effort
@@ -88,7 +88,7 @@ class BroadcastNotifyDispatcher(_Broadcast):
 
     dispatch = Dispatch.BROADCAST_NOTIFY
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """Tell everyone, and log who failed."""
         everyone = self._everyone(table)
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.base import Answer, HookDispatcher
+from dagstack_plugins.dispatch.choosing import one_of
 from dagstack_plugins.dispatch.implementation import Implementation, failer
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import AmbiguousPlugin, NoCapabilityMatch
@@ -31,22 +32,15 @@ class CapabilityDispatcher(HookDispatcher):
 
     dispatch = Dispatch.CAPABILITY
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """Choose by the payload, then let the chosen one answer."""
         if not any(self.hook in plugin.bindings for plugin in table.usable):
             raise self._no_match(table, {}) if table.has_plugins else table.nobody(self.hook)
-        choose = self._chooser(table)
-
-        def block(payload: Any) -> Any:
-            return choose(payload).block(payload)
-
-        async def wait(payload: Any) -> Any:
-            return await choose(payload).wait(payload)
-
-        return block, wait
-
-    def _chooser(self, table: Table) -> Choose:
         plugins = [plugin for plugin in table.usable if self.hook in plugin.bindings]
+        asked = [plugin for plugin in plugins if plugin.matches is not None]
+        return one_of(self._chooser(table, plugins), table.traffic, {*plugins, *table.middleware}, asked)
+
+    def _chooser(self, table: Table, plugins: Sequence[Plugin]) -> Choose:
         index = CapabilityIndex(plugins, table.hook(self.hook).match)
         typed = table.compiled.codecs[self.hook].typed
         wants = [_matcher(plugin, self.hook, typed=typed) for plugin in plugins]

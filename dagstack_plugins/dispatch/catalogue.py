@@ -85,6 +85,10 @@ class Catalogue:
             slot = self._slots[name]
         return slot
 
+    def in_flight(self, plugin: Plugin) -> int:
+        """How many calls may still reach a plugin; middleware goes round those of any kind."""
+        return sum(slot.in_flight(plugin) for slot in self)
+
     def names(self) -> list[str]:
         """All kinds that could be named."""
         return sorted({*self._slots, *builtin_kinds()})

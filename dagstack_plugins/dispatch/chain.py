@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dagstack_plugins.calls import StopChain
-from dagstack_plugins.dispatch.base import Block, HookDispatcher, Wait
+from dagstack_plugins.dispatch.base import Answer, HookDispatcher
 from dagstack_plugins.dispatch.implementation import Implementation
 from dagstack_plugins.dispatch.script import Batch, Script, driven
 from dagstack_plugins.dispatch.table import Table
@@ -19,7 +19,7 @@ class ChainDispatcher(HookDispatcher):
 
     dispatch = Dispatch.CHAIN
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """Ask one after the other."""
         links = table.implementations(self.hook)
         if not links:
@@ -27,7 +27,7 @@ class ChainDispatcher(HookDispatcher):
         return chained(links, table.compiled.codecs[self.hook])
 
 
-def chained(links: Sequence[Implementation], codec: HookCodec) -> tuple[Block, Wait]:
+def chained(links: Sequence[Implementation], codec: HookCodec) -> Answer:
     """A chain through ``links``, in both colours."""
 
     def chain(given: Any) -> Script:

@@ -38,6 +38,7 @@ class Implementation:
         block: payload to result, blocking.
         wait: payload to a coroutine that gives the result.
         middleware: all that might go round it; whether it does is said in each one's manifest.
+        around: those that do, outermost first.
     """
 
     plugin: Plugin
@@ -46,6 +47,12 @@ class Implementation:
     block: Callable[[Any], Any]
     wait: Callable[[Any], Coroutine[Any, Any, Any]]
     middleware: tuple[Plugin, ...] = ()
+    around: tuple[Plugin, ...] = ()
+
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """Whose code it runs."""
+        return self.plugin, *self.around
 
 
 def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: HomeLoop) -> Implementation:

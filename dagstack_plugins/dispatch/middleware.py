@@ -91,7 +91,8 @@ def _around(plugin: Plugin, made: Implementation, home: HomeLoop) -> Implementat
         return result if given is None else left(given, result)
 
     waits = any(binding.is_async for binding in plugin.bindings.values())
-    return attrs.evolve(made, block=block, wait=wait, home=home if waits else made.home)
+    home_of_all = home if waits else made.home
+    return attrs.evolve(made, block=block, wait=wait, home=home_of_all, around=(plugin, *made.around))
 
 
 def _step(plugin: Plugin, name: str, changing: str, made: Implementation, home: HomeLoop) -> _Step:

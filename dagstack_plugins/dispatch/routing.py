@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from dagstack_plugins.calls import current_metadata
-from dagstack_plugins.dispatch.base import Block, Wait
+from dagstack_plugins.dispatch.base import Answer
+from dagstack_plugins.dispatch.choosing import one_of
 from dagstack_plugins.dispatch.selection import chosen_plugin
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.plugin import Plugin
@@ -39,16 +40,14 @@ class RoutingRequest:
 RoutingPolicy = Callable[[RoutingRequest], str | None]
 """A request to the name of the plugin that should answer; ``None``: as it would be without a policy."""
 
-Answers = tuple[Block, Wait]
-
 
 def routed(
     table: Table,
     hook: str,
     policy: RoutingPolicy,
     otherwise: Callable[[], Plugin],
-    answers: Callable[[Plugin], Answers],
-) -> Answers:
+    answers: Callable[[Plugin], Answer],
+) -> Answer:
     """What answers a hook whose plugin is chosen at each call.
 
     Args:
@@ -59,9 +58,9 @@ def routed(
         answers: what a plugin answers.
     """
     kind = table.kind.name
-    known: dict[str | None, Answers] = {}
+    known: dict[str | None, Answer] = {}
 
-    def choose(payload: Any) -> Answers:
+    def choose(payload: Any) -> Answer:
         name = policy(RoutingRequest(kind, hook, payload, current_metadata()))
         try:
             found = known.get(name)
@@ -83,10 +82,4 @@ def routed(
             )
         return chosen_plugin(table, name, "the routing policy")
 
-    def block(payload: Any) -> Any:
-        return choose(payload)[0](payload)
-
-    async def wait(payload: Any) -> Any:
-        return await choose(payload)[1](payload)
-
-    return block, wait
+    return one_of(choose, table.traffic, {*table.usable, *table.middleware})

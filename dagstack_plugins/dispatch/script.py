@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from dagstack_plugins.dispatch.base import Block, Wait
+from dagstack_plugins.dispatch.base import Answer
 from dagstack_plugins.dispatch.implementation import Implementation
 
 
@@ -44,7 +44,7 @@ Answers = tuple[list[Any], list[Failure]]
 Script = Generator[Batch, Answers, Any]
 
 
-def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> tuple[Block, Wait]:
+def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> Answer:
     """A script in both colours.
 
     Args:
@@ -76,7 +76,7 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
             answer = end.value
         return _answered(answer)
 
-    return block, wait
+    return Answer(block, wait, {plugin for one in asked for plugin in one.plugins})
 
 
 def _answered(answer: Any) -> Any:

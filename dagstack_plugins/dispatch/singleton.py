@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagstack_plugins.dispatch.base import Block, Form, HasSlots, HookDispatcher, Wait
+from dagstack_plugins.dispatch.base import Answer, Form, HasSlots, HookDispatcher
 from dagstack_plugins.dispatch.chain import chained
 from dagstack_plugins.dispatch.implementation import Implementation
 from dagstack_plugins.dispatch.routing import routed
@@ -15,13 +15,13 @@ from dagstack_plugins.plugin import Plugin
 class ActiveDispatcher(HookDispatcher):
     """The active plugin answers, whatever the hook's dispatch class."""
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """The active plugin's implementation; with a routing policy, whichever that is at each call."""
 
         def active() -> Plugin:
             return active_plugin(table, self.hook)
 
-        def answers(plugin: Plugin) -> tuple[Block, Wait]:
+        def answers(plugin: Plugin) -> Answer:
             return alone(table.implementation(plugin, self.hook))
 
         if table.policy is None or not table.has_plugins:
@@ -50,7 +50,7 @@ class PluginDispatcher(HookDispatcher):
         super().__init__(registry, kind, hook, form=form)
         self.plugin = plugin
 
-    def answer(self, table: Table) -> tuple[Block, Wait]:
+    def answer(self, table: Table) -> Answer:
         """The plugin's implementation."""
         plugin = table.named(self.plugin)
         if plugin is None:
@@ -62,8 +62,8 @@ class PluginDispatcher(HookDispatcher):
         return alone(table.implementation(plugin, self.hook))
 
 
-def alone(made: Implementation) -> tuple[Block, Wait]:
+def alone(made: Implementation) -> Answer:
     """One implementation's answer; of a chain hook, as a chain of one, which knows what to make of ``STOP_CHAIN``."""
     if made.codec.hook.dispatch is Dispatch.CHAIN:
         return chained((made,), made.codec)
-    return made.block, made.wait
+    return Answer(made.block, made.wait, made.plugins)

@@ -7,10 +7,11 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dagstack_plugins.dispatch.engine import Watcher
 from dagstack_plugins.dispatch.table import Table
+from dagstack_plugins.dispatch.traffic import Traffic
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
@@ -36,6 +37,9 @@ class Linked(Protocol):
 
     def unlink(self) -> None:
         """Ask again before the next call."""
+
+    def hold(self) -> Any:
+        """Enter for one call."""
 
 
 class Slot:
@@ -76,6 +80,7 @@ class Slot:
         self._accepted: dict[str, Plugin] = {}
         self._lock = threading.RLock()
         self._table: Table | None = None
+        self._traffic: list[Traffic] = []
         self._linked: weakref.WeakSet[Linked] = weakref.WeakSet()
 
     @property
@@ -163,7 +168,10 @@ class Slot:
     def changed(self) -> None:
         """Something that a table shows is different now."""
         with self._lock:
-            self._table = None
+            if self._table is not None:
+                self._table.traffic.closed = True
+                self._traffic = [traffic for traffic in (*self._traffic, self._table.traffic) if traffic.busy]
+                self._table = None
             for dispatcher in self._linked:
                 dispatcher.unlink()
             self._linked.clear()
@@ -176,6 +184,18 @@ class Slot:
         with self._lock:
             dispatcher.link(self.table())
             self._linked.add(dispatcher)
+
+    def hold(self, dispatcher: Linked) -> Any:
+        """Link a dispatcher, and enter for one call, at once."""
+        with self._lock:
+            self.link(dispatcher)
+            return dispatcher.hold()
+
+    def in_flight(self, plugin: Plugin) -> int:
+        """How many calls of this kind may still reach a plugin."""
+        with self._lock:
+            now = () if self._table is None else (self._table.traffic,)
+            return sum(traffic.reaching(plugin) for traffic in (*self._traffic, *now))
 
     def add(self, plugin: Plugin) -> None:
         """A plugin of this kind, or a refused one."""

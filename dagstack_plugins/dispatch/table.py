@@ -11,6 +11,7 @@ import pluggy
 from dagstack_plugins.dispatch.engine import Adapter, KindManager, Watch, Watcher, watched
 from dagstack_plugins.dispatch.implementation import Implementation, implementation
 from dagstack_plugins.dispatch.middleware import wrapped
+from dagstack_plugins.dispatch.traffic import Traffic
 from dagstack_plugins.errors import KindUnknown, PluginUnavailable
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.model import Hook
@@ -45,12 +46,14 @@ class Table:
         watchers: those who monitor the kind's pluggy manager.
         watch: tells the kind of another.
         require: capabilities without which a plugin is left out.
+        traffic: the calls of the whole table, of which this is a part.
 
     Attributes:
         plugins: all of them, in order.
         usable: those that take calls, in order.
         home: the loop that plugins live on.
         has_plugins: whether the kind has any at all, left out or not.
+        traffic: the calls that are made by this table.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Table:
         watchers: tuple[Watcher, ...] = (),
         watch: Watch = lambda _: lambda: None,
         require: frozenset[str] = frozenset(),
+        traffic: Traffic | None = None,
     ) -> None:
+        self.traffic = Traffic() if traffic is None else traffic
         self.compiled = compiled
         self.kind = compiled.kind
         self.chosen = chosen
@@ -159,6 +164,7 @@ class Table:
                 watchers=self._watchers,
                 watch=self._watch,
                 require=require,
+                traffic=self.traffic,
             )
             self._restricted[require] = made
         return made

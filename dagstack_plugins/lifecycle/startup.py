@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
 from dagstack_plugins.gate import Gate
+from dagstack_plugins.lifecycle.draining import calls_ended
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
@@ -171,19 +172,26 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
 
 
 async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger) -> Exception | None:
-    # Calls are refused before its code goes, so that none meets it half torn down.
+    # New calls are refused, and those under way end, before its code goes: none meets it half torn down.
     plugin.become(PluginState.STOPPED)
     tell(plugin)
     if plugin.context is not None:
         plugin.context.cancel()
+    limit = _limit(plugin, "teardown_timeout_sec")
+    overrun = None
     try:
-        said = await _run(plugin, "teardown", guard, _limit(plugin, "teardown_timeout_sec"))
+        overrun = await calls_ended(plugin.context, limit)
+        said = await _run(plugin, "teardown", guard, limit)
+        if overrun is not None:
+            raise overrun
     except Abandoned as error:
         plugin.become(PluginState.LEAKED if error.leaked else PluginState.STOPPED, str(error), error)
         raise error.cancelled from None
     except Exception as error:
-        state = PluginState.LEAKED if isinstance(error, Overrun) else PluginState.STOPPED
-        plugin.become(state, f"teardown failed{place_of(error)}: {raised(error)}", error)
+        told = [] if error is overrun else [f"teardown failed{place_of(error)}: {raised(error)}"]
+        told += [] if overrun is None else [str(overrun)]
+        leaked = overrun is not None or isinstance(error, Overrun)
+        plugin.become(PluginState.LEAKED if leaked else PluginState.STOPPED, "; ".join(told), error)
         return error
     else:
         if said is False:

@@ -15,6 +15,7 @@ from dagstack_plugins import (
     PayloadInvalid,
     PluginError,
     PluginState,
+    TeardownErrors,
 )
 
 
@@ -403,11 +404,12 @@ async def test_a_failure_does_not_revive_a_plugin_that_was_stopped_meanwhile(new
         await go_on.wait()
         raise LookupError
 
-    host.add("a", greet=greet)
+    host.add("a", greet=greet, teardown_timeout_sec=0.01)
     await host.registry.setup_all()
     call = asyncio.create_task(host.call("greet"))
     await called.wait()
-    await host.registry.teardown_all()
+    with pytest.raises(TeardownErrors, match="a call was still running"):
+        await host.registry.teardown_all()
     go_on.set()
     assert [name for name, _ in (await call).errors] == ["a"]
-    assert host.states() == {"a": PluginState.STOPPED}
+    assert host.states() == {"a": PluginState.LEAKED}
