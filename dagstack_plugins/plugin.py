@@ -112,6 +112,8 @@ class Plugin:
         gate: admits as many calls at once as its ``max_concurrency`` says; ``None`` if that says nothing.
         implementations: what the dispatchers call, by hook; made anew at each start.
         package: the package that its code was loaded as, if it was loaded by the registry.
+        recipe: how a worker process loads it, if it says ``process_cpu_bound``.
+        workers: those processes, while it runs.
     """
 
     location: str
@@ -130,6 +132,8 @@ class Plugin:
     gate: Gate | None = None
     implementations: dict[str, Any] = attrs.field(factory=dict)
     package: str | None = None
+    recipe: bytes | None = None
+    workers: Any = None
     state: PluginState = PluginState.REGISTERED
     reason: str = ""
     error: BaseException | None = None
@@ -144,6 +148,8 @@ class Plugin:
     @property
     def needs_its_loop(self) -> bool:
         """Whether it has coroutine functions, which live on the loop that it was started on."""
+        if self.recipe is not None:
+            return False
         methods = (getattr(self.instance, name, None) for name in ("setup", "teardown"))
         return any(binding.is_async for binding in self.bindings.values()) or any(
             map(inspect.iscoroutinefunction, methods)

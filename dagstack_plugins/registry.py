@@ -58,6 +58,8 @@ class PluginRegistry:
         resource_registry: what the host lends to plugins; by default a clock, randomness and temporary folders.
         runtimes: where plugins may run, first choice first; by default all that are installed.
         runtime_for: (kind, name) to the runtime of that one plugin.
+        process_workers: how many calls of plugins that say ``process_cpu_bound`` run at once; by default as many as the
+            machine has processors.
         thread_workers: how many calls of plugins that say ``thread_cpu_bound`` run at once; by default four more than
             the machine has processors, and at most 32.
 
@@ -81,14 +83,16 @@ class PluginRegistry:
         runtimes: Sequence[str] | None = None,
         runtime_for: Mapping[tuple[str, str], str] | None = None,
         thread_workers: int | None = None,
+        process_workers: int | None = None,
     ) -> None:
         if validate not in list(Validate):
             raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
         rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
         _installed(rules.runtime_for.values())
-        if thread_workers is not None and thread_workers < 1:
-            raise ValueError(f"thread_workers is 1 or more, found {thread_workers!r}")
-        self._home = HomeLoop(thread_workers)
+        for name, workers in (("thread_workers", thread_workers), ("process_workers", process_workers)):
+            if workers is not None and workers < 1:
+                raise ValueError(f"{name} is 1 or more, found {workers!r}")
+        self._home = HomeLoop(thread_workers, process_workers)
         self._looked_in: dict[str, None] = {}
         looked_in = self._looked_in
         self._catalogue = Catalogue(Validate(validate), self._home, lambda: tuple(looked_in))

@@ -93,7 +93,7 @@ class Rounds:
         asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
         wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked]
         try:
-            await start_all(wanted, edges, self._context_for, self._changed, self._context.logger)
+            await start_all(wanted, edges, self._context_for, self._home.processes, self._changed, self._context.logger)
             if strict:
                 _all_or_nothing(asked)
         except BaseException as error:
@@ -150,7 +150,7 @@ class Rounds:
         plugins = self._roster.plugins
         edges, _ = dependencies(plugins)
         await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
-        self._home.threads.rest()
+        self._home.rest()
 
     async def _stop(self, order: Sequence[Sequence[Plugin]]) -> None:
         await stop_all(order, self._changed, self._context.logger)

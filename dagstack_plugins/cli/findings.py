@@ -14,7 +14,6 @@ from dagstack_plugins.cli.dependencies import settled
 from dagstack_plugins.cli.finding import Found, plugins_of
 from dagstack_plugins.cli.telling import with_hint
 from dagstack_plugins.dispatch.capability import fallback_of
-from dagstack_plugins.dispatch.middleware import KIND as MIDDLEWARE
 from dagstack_plugins.dispatch.selection import ambiguous, tied_at_top
 from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import (
@@ -27,6 +26,7 @@ from dagstack_plugins.errors import (
     RuntimeNotSupported,
     VersionIncompatible,
 )
+from dagstack_plugins.kinds.builtin import MIDDLEWARE as MIDDLEWARE
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.manifest_text import Source, Unreadable, decoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -20,8 +21,10 @@ from dagstack_plugins.errors import (
     VersionIncompatible,
 )
 from dagstack_plugins.interrupts import is_interrupt
+from dagstack_plugins.kinds.builtin import MIDDLEWARE
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.parcels import packed
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, slips
 from dagstack_plugins.schemafaults import schema_sentence
@@ -31,8 +34,8 @@ from dagstack_plugins.wording import dotted, place_of, raised, shown
 _log: Final = logging.getLogger("dagstack_plugins")
 RUNTIMES = ("in_process",)
 """What this installation can run, in the order in which it chooses."""
-
-_MODELS = ("sync", "async", "thread_cpu_bound")
+_AGES: Final = 1e6
+"""Seconds: no timeout, where the host has one."""
 
 
 @attrs.frozen
@@ -119,7 +122,32 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         package=source.package,
+        recipe=_recipe(source, manifest, compiled) if manifest.execution_model == "process_cpu_bound" else None,
     )
+
+
+def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) -> bytes:
+    """How a worker process loads the plugin."""
+    # What the host sees to is not done twice: the order of starting, timeouts, and whose turn it is.
+    there = attrs.evolve(
+        manifest,
+        execution_model="sync",
+        depends_on=(),
+        max_concurrency=None,
+        startup_timeout_sec=_AGES,
+        teardown_timeout_sec=_AGES,
+    )
+    typed = any(codec.typed for codec in compiled.codecs.values())
+    try:
+        return packed((*source.elsewhere(), there, compiled.kind.file, typed))
+    except Exception as error:
+        raise PluginLoadError(
+            f"{source.location}: a worker process can't load it: {raised(error)}; a plugin that says process_cpu_bound "
+            "is a folder, an installed distribution, or what can be pickled, such as a class of a module",
+            file=source.location,
+            kind=manifest.kind,
+            plugin=manifest.name,
+        ) from error
 
 
 def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
@@ -161,16 +189,22 @@ def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules)
             kind=manifest.kind,
             plugin=manifest.name,
         )
-    if manifest.execution_model not in _MODELS:
+    if manifest.execution_model == "process_cpu_bound" and (reason := _no_processes(compiled)):
         raise RuntimeNotSupported(
-            f"plugin {manifest.name!r} says execution_model = {manifest.execution_model!r}; "
-            f"dagstack-plugins {VERSION} runs {' and '.join(_MODELS)}",
+            f"plugin {manifest.name!r} of kind {manifest.kind!r} says execution_model = 'process_cpu_bound', {reason}",
             allowed=(manifest.execution_model,),
-            available=_MODELS,
             kind=manifest.kind,
             plugin=manifest.name,
         )
     return chosen
+
+
+def _no_processes(compiled: CompiledKind) -> str | None:
+    if os.name != "posix":
+        return "which needs POSIX (Linux, macOS); 'thread_cpu_bound' runs everywhere"
+    if compiled.kind.name == MIDDLEWARE:
+        return "but middleware goes round calls in the host's process; 'thread_cpu_bound' keeps it off the event loop"
+    return None
 
 
 def _check_config_schema(manifest: PluginManifest, schema: Any, told: str, path: str = "config_schema") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -58,6 +58,9 @@ class Source(Place, Protocol):
             PluginLoadError: if the code fails, or no class fits.
         """
 
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """How to make the same source in another process: a function, and its arguments."""
+
 
 @attrs.define
 class FolderSource:
@@ -94,6 +97,10 @@ class FolderSource:
     def package(self) -> str | None:
         """A package of its own."""
         return None if self._loaded is None else self._loaded.package
+
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """The same folder, not loaded yet."""
+        return FolderSource, (self.folder, self.place)
 
 
 @attrs.frozen
@@ -135,6 +142,12 @@ class ObjectSource:
     def package(self) -> None:
         """None: it was there before."""
 
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """The class, or the module, found by its name."""
+        if isinstance(self.plugin, ModuleType):
+            return _handed_over, (self.plugin.__name__,)
+        return ObjectSource, (self.plugin,)
+
 
 @attrs.define
 class ModuleSource:
@@ -167,6 +180,10 @@ class ModuleSource:
     @property
     def package(self) -> None:
         """None: the module is the host's."""
+
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """The module, found by its name."""
+        return _imported_module, (self.module.__name__,)
 
 
 @attrs.define
@@ -226,3 +243,15 @@ class InstalledSource:
     @property
     def package(self) -> None:
         """None: the module belongs to its distribution."""
+
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """The same, as it is installed there too."""
+        return InstalledSource, (self.distribution, self.module, self.attribute, self.folder)
+
+
+def _handed_over(module: str) -> ObjectSource:
+    return ObjectSource(importlib.import_module(module))
+
+
+def _imported_module(module: str) -> ModuleSource:
+    return ModuleSource(importlib.import_module(module))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from dagstack_plugins.dispatch.middleware import KIND as MIDDLEWARE
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import HookspecInvalid
-from dagstack_plugins.kinds.builtin import builtin_hookspec, builtin_hookspecs, builtin_kinds
+from dagstack_plugins.kinds.builtin import MIDDLEWARE, builtin_hookspec, builtin_hookspecs, builtin_kinds
 from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.hookspec import read_hookspec

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import attrs
 
 from dagstack_plugins.calls import Call, StopChain
+from dagstack_plugins.dispatch.remote import Remote
 from dagstack_plugins.dispatch.threaded import Threaded
 from dagstack_plugins.errors import PayloadInvalid, PluginError
 from dagstack_plugins.gate import Gate
@@ -64,11 +65,26 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
         codec: the border of the hook.
         home: the loop that coroutine functions run on.
     """
+    finish = _finisher(plugin, codec)
+    if plugin.workers is not None:
+        remote = Remote(plugin, codec, finish, failer(plugin, codec.hook.name), plugin.workers)
+        return Implementation(plugin, codec, None, remote.block, remote.wait)
+    both = in_both_colours(plugin, binding, invoker(plugin, binding, codec), finish, codec.hook.name, home)
+    return Implementation(plugin, codec, home if binding.is_async else None, *both)
+
+
+def invoker(plugin: Plugin, binding: Binding, codec: HookCodec) -> Callable[[Any], Any]:
+    """Payload to what the plugin's method returns, checked by what the plugin says of its own inputs.
+
+    Args:
+        plugin: a started plugin.
+        binding: how its method is called.
+        codec: the border of the hook.
+    """
     invoke = binding.invoker(plugin.context, typed=codec.typed, call=Call(codec.kind.name, codec.hook.name))
     if codec.typed and (own := plugin.own_inputs.get(codec.hook.name)) is not None:
-        invoke = _checked_by_plugin(invoke, own, plugin, codec)
-    both = in_both_colours(plugin, binding, invoke, _finisher(plugin, codec), codec.hook.name, home)
-    return Implementation(plugin, codec, home if binding.is_async else None, *both)
+        return _checked_by_plugin(invoke, own, plugin, codec)
+    return invoke
 
 
 def in_both_colours(

@@ -14,8 +14,6 @@ from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 
-KIND = "horizontal_middleware"
-
 _TOLD = (Exception, asyncio.CancelledError)
 """What ``on_error`` is told of: failures, and the cancellation of a call, which ends it just as well."""
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+MIDDLEWARE: Final = "horizontal_middleware"
+"""The kind whose plugins go round calls of others."""
 
 
 @cache

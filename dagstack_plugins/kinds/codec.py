@@ -117,10 +117,10 @@ class HookCodec:
             if self.input.fill is not None:
                 data = self.input.fill(data)
             if not self._check_input.is_valid(data):
-                self._refuse("input", faults_of(self._check_input.iter_errors(data), declared=self.properties), plugin)
+                self.refuse("input", faults_of(self._check_input.iter_errors(data), declared=self.properties), plugin)
             return self.input.type.from_dict(data) if self.input.type is not None else data
         except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
-            self._refuse("input", [_tripped_over(error)], plugin)
+            self.refuse("input", [_tripped_over(error)], plugin)
 
     def result_of_any(self, value: Any, plugin: str) -> Any:
         """What ``result`` does, the long way."""
@@ -130,10 +130,10 @@ class HookCodec:
                 if self._fill_output is not None:
                     data = self._fill_output(data)
                 if not self._check_output.is_valid(data):
-                    self._refuse("output", faults_of(self._check_output.iter_errors(data)), plugin)
+                    self.refuse("output", faults_of(self._check_output.iter_errors(data)), plugin)
             return self._typed_output(data, plugin)
         except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
-            self._refuse("output", [_tripped_over(error)], plugin)
+            self.refuse_result(error, plugin)
 
     def _typed_output(self, data: Any, plugin: str) -> Any:
         if self._convert_output is None:
@@ -141,7 +141,7 @@ class HookCodec:
         try:
             return self._convert_output(data)
         except KeyError as error:  # where outputs are typed without having been checked
-            self._refuse("output", [Fault("$", f"{error} is missing")], plugin)
+            self.refuse("output", [Fault("$", f"{error} is missing")], plugin)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) == 1 and not kwargs:
@@ -153,7 +153,7 @@ class HookCodec:
             if isinstance(payload, Mapping):
                 return payload
         if len(args) > len(self.properties):
-            self._refuse("input", [Fault("$", self._too_many(args))])
+            self.refuse("input", [Fault("$", self._too_many(args))])
         given = dict(zip(self.properties, args, strict=False))
         twice = []
         for keyword, value in kwargs.items():
@@ -162,7 +162,7 @@ class HookCodec:
                 twice.append(Fault(dotted([name]), "given twice, by position or keyword"))
             given[name] = value
         if twice:
-            self._refuse("input", twice)
+            self.refuse("input", twice)
         return given
 
     def _too_many(self, args: tuple[Any, ...]) -> str:
@@ -175,7 +175,16 @@ class HookCodec:
         advice = f"\nit takes: {takes}" if takes else ""
         self._raise("input", f"the input is not what plugin {plugin!r} takes", faults, plugin, advice)
 
-    def _refuse(self, side: str, faults: list[Fault], plugin: str | None = None) -> NoReturn:
+    def refuse_input(self, error: BaseException) -> NoReturn:
+        """Raise for an input that has no form in JSON."""
+        self.refuse("input", [_tripped_over(error)])
+
+    def refuse_result(self, error: BaseException, plugin: str) -> NoReturn:
+        """Raise for what a plugin returned, and what has no form in JSON."""
+        self.refuse("output", [_tripped_over(error)], plugin)
+
+    def refuse(self, side: str, faults: list[Fault], plugin: str | None = None) -> NoReturn:
+        """Raise for an input, or for an output of a plugin."""
         if side == "output":
             advice = "\nmend the plugin, or the output_schema that its kind declares"
             self._raise(side, f"what plugin {plugin!r} returned is not valid", faults, plugin, advice)

@@ -9,14 +9,16 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from dagstack_plugins.context import PluginContext
-from dagstack_plugins.errors import PluginUnavailable, TeardownErrors
+from dagstack_plugins.errors import PluginError, PluginUnavailable, TeardownErrors
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.lifecycle.draining import calls_ended
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
+from dagstack_plugins.lifecycle.in_processes import start_in_process, stop_in_process
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import takes_context
+from dagstack_plugins.runtimes.processes import ProcessPool
 from dagstack_plugins.wording import place_of, raised
 
 T = TypeVar("T")
@@ -25,7 +27,12 @@ Tell = Callable[[Plugin], None]
 
 
 async def start_all(
-    order: Sequence[Sequence[Plugin]], edges: Edges, make_context: MakeContext, tell: Tell, logger: logging.Logger
+    order: Sequence[Sequence[Plugin]],
+    edges: Edges,
+    make_context: MakeContext,
+    processes: ProcessPool,
+    tell: Tell,
+    logger: logging.Logger,
 ) -> None:
     """Start plugins; what fails is unavailable, and so is what depends on it.
 
@@ -33,6 +40,7 @@ async def start_all(
         order: generations; those within one start together.
         edges: what each plugin depends on.
         make_context: gives a plugin its context, or raises.
+        processes: for plugins that run in processes of their own.
         tell: is told of each plugin whose state changed.
         logger: where failures are told.
     """
@@ -46,7 +54,7 @@ async def start_all(
             else:
                 _fail(plugin, blocked, logger)
                 tell(plugin)
-        await _together([_start(plugin, guard, make_context, tell, logger) for plugin in ready])
+        await _together([_start(plugin, guard, make_context, processes, tell, logger) for plugin in ready])
 
 
 async def _together(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -80,7 +88,14 @@ def _blocked_by(plugin: Plugin, edges: Edges) -> PluginUnavailable | None:
     return None
 
 
-async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: Tell, logger: logging.Logger) -> None:
+async def _start(
+    plugin: Plugin,
+    guard: Guard,
+    make_context: MakeContext,
+    processes: ProcessPool,
+    tell: Tell,
+    logger: logging.Logger,
+) -> None:
     started = time.perf_counter()
     try:
         plugin.implementations.clear()
@@ -88,8 +103,11 @@ async def _start(plugin: Plugin, guard: Guard, make_context: MakeContext, tell: 
         most = plugin.manifest.max_concurrency if plugin.manifest else None
         plugin.gate = Gate(most) if most is not None else None
         limit = _limit(plugin, "startup_timeout_sec")
-        await _run(plugin, "setup", guard, limit)
-        plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
+        if plugin.recipe is not None:
+            await start_in_process(plugin, processes, guard, limit)
+        else:
+            await _run(plugin, "setup", guard, limit)
+            plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
     except Exception as error:
         if plugin.context is not None:
             plugin.context.cancel()
@@ -120,7 +138,8 @@ async def _run(plugin: Plugin, name: str, guard: Guard, limit: Limit) -> Any:
 def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     leaked = isinstance(error, Overrun | Abandoned) and error.leaked
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
-    ours = isinstance(error, Overrun | Abandoned | PluginUnavailable)
+    remote = isinstance(error, PluginError) and plugin.recipe is not None
+    ours = isinstance(error, Overrun | Abandoned | PluginUnavailable) or remote
     told = str(error) if ours else f"setup failed{place_of(error)}: {raised(error)}"
     if leaked:
         told += "; its code may still run"
@@ -177,11 +196,16 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     tell(plugin)
     if plugin.context is not None:
         plugin.context.cancel()
+    if plugin.workers is not None:
+        plugin.workers.cancel()
     limit = _limit(plugin, "teardown_timeout_sec")
     overrun = None
     try:
         overrun = await calls_ended(plugin.context, limit)
-        said = await _run(plugin, "teardown", guard, limit)
+        if plugin.workers is not None:
+            said = await stop_in_process(plugin, guard, limit)
+        else:
+            said = await _run(plugin, "teardown", guard, limit)
         if overrun is not None:
             raise overrun
     except Abandoned as error:
@@ -190,7 +214,8 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     except Exception as error:
         told = [] if error is overrun else [f"teardown failed{place_of(error)}: {raised(error)}"]
         told += [] if overrun is None else [str(overrun)]
-        leaked = overrun is not None or isinstance(error, Overrun)
+        # What runs in a process was ended with it.
+        leaked = plugin.workers is None and (overrun is not None or isinstance(error, Overrun))
         plugin.become(PluginState.LEAKED if leaked else PluginState.STOPPED, "; ".join(told), error)
         return error
     else:

@@ -96,6 +96,7 @@ class Offer:
         scope: ``"host"``: one for all plugins; ``"plugin"``: one for each.
         make: makes it, told for whom; a host's resource is for nobody in particular.
         workshop: where a host's resource is made.
+        factory: what the host gave to make it, if it did.
         standard: the registry came with it, so the host may put another in its place.
         resource: the host's resource, once it is there.
         used: somebody had it.
@@ -106,6 +107,7 @@ class Offer:
     scope: Scope
     make: Maker
     workshop: Workshop
+    factory: Factory | None = None
     standard: bool = False
     resource: Any = None
     used: bool = False

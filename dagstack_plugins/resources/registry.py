@@ -12,6 +12,7 @@ from dagstack_plugins.resources.lent import LentResources
 from dagstack_plugins.resources.offers import Offer, Scope, Workshop, maker_of, noting, usable
 from dagstack_plugins.resources.rng import RandomRng
 from dagstack_plugins.resources.tmpdir import ScopedTempDir
+from dagstack_plugins.resources.travel import packed_resources
 
 if TYPE_CHECKING:
     from dagstack_plugins.resources.offers import Factory, Wrap
@@ -149,6 +150,18 @@ class ResourceRegistry:
             unreleased[lent] = own
         return lent
 
+    def pack(self, manifest: Borrower, lent: LentResources) -> dict[str, bytes]:
+        """What a plugin declares, for its worker process.
+
+        Args:
+            manifest: the plugin's manifest.
+            lent: what it was lent here.
+
+        Raises:
+            PluginUnavailable: one can't be pickled.
+        """
+        return packed_resources(manifest, lent, self._offers)
+
     def close(self) -> None:
         """Close all that needs it, newest first; twice does no harm.
 
@@ -187,7 +200,7 @@ class ResourceRegistry:
         raise_failures("resources failed to close", failures)
 
     def _offer_standard(self, name: str, factory: Factory, scope: Scope) -> None:
-        self._offers[name] = Offer(name, scope, maker_of(name, factory, scope), self._workshop, standard=True)
+        self._offers[name] = Offer(name, scope, maker_of(name, factory, scope), self._workshop, factory, standard=True)
 
     def _offer(self, name: str, value: object, factory: Factory | None, scope: Scope) -> Offer:
         if scope not in get_args(Scope):
@@ -195,7 +208,7 @@ class ResourceRegistry:
         if factory is not None:
             if value is not None:
                 raise TypeError(f"the resource {name!r} was given both as a value and as a factory: give one of them")
-            return Offer(name, scope, maker_of(name, factory, scope), self._workshop)
+            return Offer(name, scope, maker_of(name, factory, scope), self._workshop, factory)
         if scope == "plugin":
             raise TypeError(
                 f"the resource {name!r} is one value, so all plugins share it: with scope='plugin' give a factory"

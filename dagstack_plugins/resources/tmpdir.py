@@ -42,6 +42,16 @@ class ScopedTempDir:
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _dropped, self.path, os.getpid())
 
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        # A copy in another process uses the folder, and leaves its removal to the original.
+        self.path = path
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, _dropped, path, None)
+        self._finalizer.atexit = False
+
     def create_file(self, name: str, *, suffix: str = "") -> Path:
         """Make an empty file in the folder.
 
@@ -104,8 +114,8 @@ class ScopedTempDir:
         return f"<ScopedTempDir {self.path}{'' if self._finalizer.alive else ', closed'}>"
 
 
-def _dropped(path: Path, maker: int) -> None:
-    # A forked child inherits the object, but the folder is its parent's.
+def _dropped(path: Path, maker: int | None) -> None:
+    # A forked child inherits the object, and a worker process gets a copy, but the folder is the host's.
     if os.getpid() != maker:
         return
     _remove(path)

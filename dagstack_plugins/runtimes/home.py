@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, Self, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginUnavailable
 from dagstack_plugins.runtimes.pools import WorkerThreads
+from dagstack_plugins.runtimes.processes import ProcessPool
 from dagstack_plugins.wording import raised
 
 T = TypeVar("T")
@@ -27,18 +28,21 @@ _log: Final = logging.getLogger("dagstack_plugins")
 
 
 class HomeLoop:
-    """The loop that coroutine functions of plugins run on, whoever calls them, and the threads beside it.
+    """The loop that coroutine functions of plugins run on, whoever calls them, and the pools beside it.
 
     Args:
-        workers: how many threads work at once for plugins that say ``thread_cpu_bound``; by default it depends on the
-            machine.
+        threads: how many work at once for plugins that say ``thread_cpu_bound``; by default it depends on the machine.
+        processes: how many work at once for plugins that say ``process_cpu_bound``; by default as many as the machine
+            has processors.
 
     Attributes:
         threads: those threads.
+        processes: what those processes share.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
-        self.threads = WorkerThreads(workers)
+    def __init__(self, threads: int | None = None, processes: int | None = None) -> None:
+        self.threads = WorkerThreads(threads)
+        self.processes = ProcessPool(processes)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -49,6 +53,11 @@ class HomeLoop:
     def move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make ``loop`` the home of all plugins that start from now on."""
         self._loop = loop
+
+    def rest(self) -> None:
+        """End the threads that have nothing to do; they start again when there is."""
+        self.threads.rest()
+        self.processes.threads.rest()
 
     def is_here(self) -> bool:
         """Whether the caller runs on the home loop."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -280,5 +282,33 @@ def test_threads(beside: Any, started: Started) -> None:
             lambda: pay.charge(amount_cents=1999, currency="USD", source="tok_visa"),
             "ThreadPoolExecutor.submit().result()",
             lambda: threads.submit(bare_function, PAYLOAD).result(),
+            at_most=1.5,
+        )
+
+
+IN_PROCESSES = """
+class Provider:
+    def charge(self, input):
+        return {"transaction_id": "ch_1", "status": "succeeded"}
+
+
+def charge(input):
+    return {"transaction_id": "ch_1", "status": "succeeded"}
+"""
+
+
+def test_processes(beside: Any, started: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in_processes.py").write_text(IN_PROCESSES, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module: Any = importlib.import_module("in_processes")
+    registry = started(module.Provider, CHARGE, [{"name": "one", "execution_model": "process_cpu_bound"}])
+    pay = registry.get_plugin("bench")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        processes.submit(module.charge, PAYLOAD).result()
+        beside(
+            "process_cpu_bound call, checked",
+            lambda: pay.charge(amount_cents=1999, currency="USD", source="tok_visa"),
+            "ProcessPoolExecutor.submit().result()",
+            lambda: processes.submit(module.charge, PAYLOAD).result(),
             at_most=1.5,
         )

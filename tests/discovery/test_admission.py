@@ -380,16 +380,8 @@ def test_a_runtime_that_the_manifest_does_not_allow_is_not_forced(plugin: WriteP
     assert isinstance(error, RuntimeNotSupported)
 
 
-@pytest.mark.parametrize("model", ["process_cpu_bound"])
-def test_execution_models_that_are_not_supported_yet(registry: PluginRegistry, plugin: WritePlugin, model: str) -> None:
-    error = refusal(registry, plugin("echo", execution_model=model))
-    assert isinstance(error, RuntimeNotSupported)
-    assert error.allowed == (model,)
-    assert model in str(error)
-
-
-@pytest.mark.parametrize("model", ["sync", "async", "thread_cpu_bound"])
-def test_execution_models_that_are(registry: PluginRegistry, plugin: WritePlugin, model: str) -> None:
+@pytest.mark.parametrize("model", ["sync", "async", "thread_cpu_bound", "process_cpu_bound"])
+def test_execution_models(registry: PluginRegistry, plugin: WritePlugin, model: str) -> None:
     assert len(registry.discover(plugin("echo", execution_model=model))) == 1
 
 
@@ -902,7 +894,6 @@ FAULTY: list[Folder] = [
     ({"kind_api_version": "2"}, GOOD[0][1]),
     ({"priority": "high"}, GOOD[0][1]),
     ({"config_schema": {"type": 1}}, GOOD[0][1]),
-    ({"execution_model": "process_cpu_bound"}, GOOD[0][1]),
 ]
 
 

@@ -172,7 +172,6 @@ def test_a_manifest_that_is_none_of_these(registry: PluginRegistry, given: Any) 
         ({"kind_api_version": "9"}, VersionIncompatible),
         ({"core_version": "<0.1"}, VersionIncompatible),
         ({"runtime": "mcp_http", "mcp_http": {"url": "https://tools.example"}}, RuntimeNotSupported),
-        ({"execution_model": "process_cpu_bound"}, RuntimeNotSupported),
         ({"config_schema": {"type": 5}}, ManifestInvalid),
     ],
 )

@@ -1,0 +1,117 @@
+"""Plugins that say ``process_cpu_bound`` are set up and torn down in their worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginError, PluginUnavailable
+from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun
+from dagstack_plugins.parcels import packed
+from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.runtimes.hearing import Hearing
+from dagstack_plugins.runtimes.processes import PluginWorkers, ProcessPool, deadline
+from dagstack_plugins.wording import raised
+
+_GRACE: Final = 5.0
+"""Seconds beyond a limit that its own thread has to keep it."""
+
+
+async def start_in_process(plugin: Plugin, pool: ProcessPool, guard: Guard, limit: Limit) -> None:
+    """Set a plugin up in a first process, to see whether that can be done.
+
+    Args:
+        plugin: a plugin with a recipe, and with its context.
+        pool: what the processes of all plugins share.
+        guard: runs what blocks.
+        limit: how long it may take, the start of the process included.
+
+    Raises:
+        PluginUnavailable: if what it needs can't go there.
+        PluginError: if it fails there.
+        Overrun: if it takes too long.
+    """
+    assert plugin.context is not None
+    setup = packed(_given(plugin, plugin.context))
+    workers = plugin.workers = PluginWorkers(pool, setup, Hearing(plugin.context, plugin.label))
+    reply = await _asked(lambda: workers.start(_end(limit)), workers, plugin, guard, limit, "setup")
+    if "failed" in reply:
+        workers.kill()
+        raise _failed(reply["failed"], plugin)
+
+
+async def stop_in_process(plugin: Plugin, guard: Guard, limit: Limit) -> Any:
+    """Tear a plugin down in all its processes, and end them.
+
+    Returns:
+        What ``teardown`` returned: ``False`` asks for a new process.
+
+    Raises:
+        PluginError: if it fails there.
+        Overrun: if it takes too long.
+    """
+    workers = plugin.workers
+    replies = await _asked(lambda: workers.stop(_end(limit)), workers, plugin, guard, limit, "teardown")
+    for reply in replies:
+        if "error" in reply:
+            raise _failed(reply["error"], plugin)
+    return not any(reply.get("requires_restart") for reply in replies)
+
+
+def _end(limit: Limit) -> float:
+    end = deadline(limit.seconds)
+    assert end is not None
+    return end
+
+
+async def _asked(
+    ask: Callable[[], Any], workers: PluginWorkers, plugin: Plugin, guard: Guard, limit: Limit, told: str
+) -> Any:
+    """Let a thread wait for processes; whatever ends the waiting ends them, so that nothing is left behind."""
+    try:
+        return await guard.run(ask, (), Limit(limit.seconds + _GRACE, limit.field), told)
+    except (TimeoutError, Overrun):
+        workers.kill()
+        raise Overrun(f"{told} took longer than {limit}; its process was ended", leaked=False) from None
+    except EOFError:
+        workers.kill()
+        raise PluginError(f"its worker process died in {told}", kind=plugin.kind, plugin=plugin.name) from None
+    except Abandoned as error:
+        workers.kill()
+        raise Abandoned(str(error), leaked=False, cancelled=error.cancelled) from None
+    except BaseException:
+        workers.kill()
+        raise
+
+
+def _given(plugin: Plugin, context: PluginContext) -> dict[str, Any]:
+    """The first message to a process: what the plugin is set up with."""
+    assert plugin.manifest is not None
+    try:
+        config = packed(context.config)
+    except Exception as error:
+        raise PluginUnavailable(
+            f"its configuration can't go to a worker process: {raised(error)}; give it plain values",
+            kind=plugin.kind,
+            plugin=plugin.name,
+        ) from error
+    return {
+        "recipe": plugin.recipe,
+        "config": config,
+        "resources": context.registry.resource_registry.pack(plugin.manifest, context.resources),
+        "level": context.logger.getEffectiveLevel(),
+    }
+
+
+def _failed(told: Any, plugin: Plugin) -> PluginError:
+    told = told if isinstance(told, dict) else {}
+    error = PluginError(
+        f"{told.get('reason') or told.get('message')}, in its worker process",
+        error_type=str(told.get("type")),
+        remote_traceback=str(told.get("traceback")),
+        kind=plugin.kind,
+        plugin=plugin.name,
+    )
+    error.add_note(f"there:\n{error.remote_traceback}")
+    return error

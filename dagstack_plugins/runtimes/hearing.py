@@ -1,0 +1,68 @@
+"""What a plugin in another process tells its host while it works: progress, checkpoints, lines for the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.wording import shown
+
+_log: Final = logging.getLogger("dagstack_plugins")
+
+
+class Hearing:
+    """Takes it; nothing that comes is trusted.
+
+    Args:
+        context: the plugin's, on this side.
+        label: the plugin, for people.
+    """
+
+    def __init__(self, context: PluginContext, label: str) -> None:
+        self._context = context
+        self._label = label
+
+    def __call__(self, told: str, what: Any) -> Any:
+        """Take one thing that was told, or answer a question.
+
+        Args:
+            told: ``"progress"``, ``"log"`` or ``"checkpoint"``.
+            what: the arguments.
+        """
+        known: dict[str, Callable[..., Any]] = {
+            "progress": self._progress,
+            "log": self._line,
+            "checkpoint": self._checkpoint,
+        }
+        hear = known.get(told)
+        try:
+            if hear is None:
+                raise ValueError("a worker process tells no such thing")
+            return {"value": hear(*what)}
+        except Exception as error:
+            if told != "checkpoint":
+                _log.warning("worker process of %s: %s %s: %r", self._label, told, shown(what), error)
+            return {"error": type(error).__name__, "message": str(error)}
+
+    def _progress(self, type_: str, percent: float | None, message: str, payload: Any) -> None:
+        if percent is None:
+            self._context.progress.event(type_, payload)
+        else:
+            self._context.progress.update(percent, message, payload)
+
+    def _line(self, name: str, level: int, message: str, error: str | None) -> None:
+        own = self._context.logger
+        # What its libraries log is told under the plugin's name as well.
+        logger = own if name == own.name else own.getChild(name)
+        if logger.isEnabledFor(level):
+            record = logger.makeRecord(logger.name, level, self._label, 0, message, (), None)
+            record.exc_text = error
+            logger.handle(record)
+
+    def _checkpoint(self, operation: str, *args: Any) -> Any:
+        # The scope is the plugin's, whatever it says over there.
+        if operation not in {"save", "load", "list"}:
+            raise ValueError(f"checkpoints are no {operation!r}")
+        return getattr(self._context.checkpoint, operation)(*args)

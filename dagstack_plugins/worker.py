@@ -1,0 +1,301 @@
+"""A worker process: one plugin that says ``process_cpu_bound``, set up afresh, called by its host over a socket."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dagstack_plugins.calls import StopChain, bound_metadata
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.dispatch.implementation import invoker
+from dagstack_plugins.errors import Fault, PayloadInvalid, PluginRegistryError
+from dagstack_plugins.kinds.builtin import builtin_hookspec
+from dagstack_plugins.kinds.codec import HookCodec
+from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.progress import ProgressEvent
+from dagstack_plugins.registry import PluginRegistry
+from dagstack_plugins.resources import ResourceRegistry
+from dagstack_plugins.runtimes.channel import LIMIT, Channel
+from dagstack_plugins.wording import place_of, raised
+
+
+class Host:
+    """The host, as the plugin's context reaches it: where progress, checkpoints and the log's lines go.
+
+    It listens while a hook, ``setup`` or ``teardown`` runs, and not between.
+
+    Args:
+        channel: the way there.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._lock = threading.RLock()
+        self._listens = False
+
+    def next(self) -> bytes:
+        """Wait for what it wants next."""
+        message = self._channel.receive()
+        with self._lock:
+            self._listens = True
+        return message
+
+    def answer(self, reply: bytes) -> None:
+        """Answer that."""
+        with self._lock:
+            self._listens = False
+            self._channel.send(reply)
+
+    def tell(self, told: str, what: Any) -> bool:
+        """Tell it something; whether it heard that."""
+        with self._lock:
+            if self._listens:
+                self._channel.send(json.dumps({"told": told, "what": what}).encode())
+            return self._listens
+
+    def ask(self, told: str, what: Any) -> Any:
+        """Ask it something.
+
+        Raises:
+            PluginRegistryError: if it doesn't listen now.
+            Exception: what it raised.
+        """
+        with self._lock:
+            if not self._listens:
+                raise PluginRegistryError(
+                    "a plugin in a worker process reaches its host's checkpoints while a hook of it runs, not between"
+                )
+            self._channel.send(json.dumps({"told": told, "what": what, "asks": True}).encode())
+            answer = json.loads(self._channel.receive())
+        if "error" in answer:
+            raise _error_called(answer["error"])(answer["message"])
+        return answer["value"]
+
+    # What a context's progress goes to, and where its checkpoints are
+
+    def emit(self, event: ProgressEvent) -> None:
+        """Pass on what the plugin tells of its progress."""
+        self.tell("progress", [event.type, event.percent, event.message, to_json(event.payload)])
+
+    def save(self, scope: str, key: str, state: Any) -> int:  # noqa: ARG002 - the host knows whose it is
+        """Keep a state."""
+        version: int = self.ask("checkpoint", ["save", key, state])
+        return version
+
+    def load(self, scope: str, key: str) -> tuple[Any, int]:  # noqa: ARG002
+        """The state that was kept, and its version."""
+        state, version = self.ask("checkpoint", ["load", key])
+        return state, version
+
+    def list(self, scope: str, prefix: str = "") -> Any:  # noqa: ARG002
+        """The keys of the states that were kept."""
+        return self.ask("checkpoint", ["list", prefix])
+
+
+def _error_called(name: str) -> type[Exception]:
+    found = getattr(builtins, name, None)
+    return found if isinstance(found, type) and issubclass(found, Exception) else PluginRegistryError
+
+
+class _HostLog(logging.Handler):
+    """Hands records over to the host, whose log they belong to."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self._host = host
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = record.getMessage()
+            error = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
+            if not self._host.tell("log", [record.name, record.levelno, message, error]) and logging.lastResort:
+                logging.lastResort.handle(record)
+        except Exception:  # a logger never fails who logs
+            self.handleError(record)
+
+
+class Worker:
+    """Loads the plugin, and answers calls of it.
+
+    Args:
+        given: what the host says: its recipe, configuration, resources and level of logging.
+        host: the host.
+    """
+
+    def __init__(self, given: Mapping[str, Any], host: Host) -> None:
+        make, args, self._manifest, hookspec, typed = pickle.loads(given["recipe"])
+        self._typed: bool = typed
+        own = logging.getLogger("dagstack_plugins")
+        own.addHandler(logging.NullHandler())
+        own.propagate = False  # the host tells of what fails here
+        logging.getLogger().setLevel(given["level"])
+        logging.getLogger().addHandler(_HostLog(host))
+        self.registry = PluginRegistry(validate="input" if typed else "off", resource_registry=_resources(given))
+        if builtin_hookspec(self._manifest.kind) != hookspec:
+            self.registry.add_hookspecs(hookspec)
+        self.registry._take_one(make(*args), self._manifest)  # noqa: SLF001 - a host has no sources, but ways to name them
+        config = {self._manifest.kind: {self._manifest.name: pickle.loads(given["config"])}}
+        context = PluginContext(config, own, progress_sink=host, checkpoint_store=host)
+        self._running = self.registry.running(context)
+        self._running.__enter__()
+        slot = self.registry.slot(self._manifest.kind)
+        plugin = slot.accepted(self._manifest.name)
+        assert plugin is not None
+        self.plugin: Plugin = plugin
+        # What `ctx.in_flight` counts.
+        self._lane = slot.table().traffic.open([plugin])
+        self._codecs: Mapping[str, HookCodec] = slot.compiled.codecs
+        self._invoke: dict[str, Callable[[Any], Any]] = {}
+
+    def failure(self) -> dict[str, Any] | None:
+        """What became of the setup, if it failed."""
+        if self.plugin.usable:
+            return None
+        return _told_of(self.plugin.error) | {"reason": self.plugin.reason}
+
+    def call(self, hook: str, payload: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Call a hook; what the host is told of that."""
+        try:
+            self._lane.append(None)
+            codec = self._codecs[hook]
+            with bound_metadata(metadata):
+                value = self._invoker(hook)(codec.accept(payload) if self._typed else payload)
+            if type(value) is StopChain:
+                return {"stop": True} | ({"value": self._json(codec, value.value)} if value.has_value else {})
+            return {"value": self._json(codec, value)}
+        except PayloadInvalid as error:
+            faults = [[fault.path, fault.message] for fault in error.faults]
+            return {"invalid": faults, "message": str(error), "side": error.side}
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: it is one call that failed
+            return {"error": _told_of(error)}
+        finally:
+            self._lane.pop()
+
+    def _invoker(self, hook: str) -> Callable[[Any], Any]:
+        if hook not in self._invoke:
+            codec = self._codecs[hook]
+            self._invoke[hook] = invoker(self.plugin, self.plugin.bindings[hook], codec)
+        return self._invoke[hook]
+
+    def _json(self, codec: HookCodec, value: Any) -> Any:
+        try:
+            return to_json(value)
+        except Exception as error:
+            codec.refuse_result(error, self._manifest.name)
+
+    def stop(self) -> dict[str, Any]:
+        """Tear the plugin down; what came of it."""
+        try:
+            self._running.__exit__(None, None, None)
+        except Exception:
+            return {"error": _told_of(self.plugin.error), "reason": self.plugin.reason}
+        return {"requires_restart": self.plugin.state is PluginState.REQUIRES_RESTART}
+
+
+def _resources(given: Mapping[str, Any]) -> ResourceRegistry:
+    resources = ResourceRegistry()
+    for name, packed in given["resources"].items():
+        value, factory, wraps = pickle.loads(packed)
+        if factory is None:
+            resources.register(name, value)
+        else:
+            resources.register(name, factory=factory, scope="plugin")
+        for wrap in wraps:
+            resources.decorate(name, wrap)
+    return resources
+
+
+def _told_of(error: BaseException | None) -> dict[str, Any]:
+    if error is None:
+        return {}
+    return {
+        "type": type(error).__name__,
+        "message": raised(error),
+        "place": place_of(error),
+        "traceback": _traceback(error),
+    }
+
+
+def _traceback(error: BaseException) -> str:
+    begin = error.__traceback__
+    while begin is not None and begin.tb_frame.f_code.co_filename.startswith((_OURS, "<")):
+        begin = begin.tb_next
+    try:
+        return "".join(traceback.format_exception(error.with_traceback(begin)))[-_LONGEST:]
+    except Exception:  # its own text is code of the plugin
+        return "".join(traceback.format_tb(begin))[-_LONGEST:]
+
+
+_OURS = str(Path(__file__).parent)
+_LONGEST = 100_000
+"""Characters of a traceback, its end."""
+
+
+def _encoded(reply: dict[str, Any]) -> bytes:
+    message = json.dumps(reply).encode()
+    if len(message) <= LIMIT:
+        return message
+    fault = Fault("$", f"takes {len(message)} bytes as JSON, and a worker process hands over at most {LIMIT}")
+    told = f"what the plugin returned is too long:\n  - {fault}\nhand over a path, or a key of the blob store, instead"
+    return json.dumps({"invalid": [[fault.path, fault.message]], "message": told, "side": "output"}).encode()
+
+
+def _serve(host: Host, worker: Worker) -> None:
+    while "hook" in (wanted := json.loads(host.next())):
+        reply = worker.call(wanted["hook"], wanted["payload"], wanted["metadata"])
+        # What it printed is seen when its call is over, and not lost if the process is ended.
+        with suppress(Exception):
+            sys.stdout.flush()
+        host.answer(_encoded(reply))
+    host.answer(_encoded(worker.stop()))
+
+
+def _watch(lifeline: int, hurry: Callable[[], None]) -> None:
+    """Hear the host through a pipe that breaks when it dies, and end with it, whatever the plugin does."""
+    while os.read(lifeline, 1):
+        hurry()
+    os.killpg(0, signal.SIGKILL)
+
+
+def main(descriptor: int) -> None:
+    """Serve until the host has enough.
+
+    Args:
+        descriptor: the socket to it.
+    """
+    os.set_inheritable(descriptor, False)
+    lifeline = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # the plugin's own input is empty
+    os.close(nothing)
+    host = Host(Channel(socket.socket(fileno=descriptor)))
+    made: list[Worker] = []
+
+    def hurry() -> None:
+        for worker in made:
+            if worker.plugin.context is not None:
+                worker.plugin.context.cancel()
+
+    threading.Thread(target=_watch, args=(lifeline, hurry), name="dagstack-plugins-host", daemon=True).start()
+    with suppress(EOFError):  # the host gave up
+        try:
+            made.append(Worker(pickle.loads(host.next()), host))
+            failure = made[0].failure()
+        except BaseException as error:  # whatever it is, the host is told
+            failure = _told_of(error)
+        host.answer(_encoded({"failed": failure} if failure else {"ready": True}))
+        if not failure:
+            _serve(host, made[0])
