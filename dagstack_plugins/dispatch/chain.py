@@ -8,7 +8,7 @@ from typing import Any
 from dagstack_plugins.calls import StopChain
 from dagstack_plugins.dispatch.base import Answer, HookDispatcher
 from dagstack_plugins.dispatch.implementation import Implementation
-from dagstack_plugins.dispatch.script import Batch, Script, driven
+from dagstack_plugins.dispatch.script import Failure, Script, driven
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.model import Dispatch
@@ -35,11 +35,10 @@ def chained(links: Sequence[Implementation], codec: HookCodec) -> Answer:
         # A copy, as the later links get: where the first one stops the chain, what was given stands.
         payload = codec.accept(given) if codec.typed else given
         for link in links:
-            answers, failures = yield Batch((link,), payload)
-            if failures:
-                return failures[0]
-            (answer,) = answers
-            if isinstance(answer, StopChain):
+            answer = yield link, payload
+            if type(answer) is Failure:
+                return answer
+            if type(answer) is StopChain:
                 value = answer.value if answer.has_value else value
                 break
             value = answer

@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 
 import attrs
 
-from dagstack_plugins.calls import Call, StopChain
+from dagstack_plugins.calls import Call
+from dagstack_plugins.dispatch.ending import Checked, Ending
 from dagstack_plugins.dispatch.remote import Remote
 from dagstack_plugins.dispatch.threaded import Threaded
 from dagstack_plugins.errors import PayloadInvalid, PluginError
@@ -17,9 +18,8 @@ from dagstack_plugins.gate import Gate
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
-from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.kinds.payload import plain
-from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
+from dagstack_plugins.plugin import OwnInput, Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.schemafaults import faults_of
 from dagstack_plugins.wording import place_of, raised
@@ -65,11 +65,11 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
         codec: the border of the hook.
         home: the loop that coroutine functions run on.
     """
-    finish = _finisher(plugin, codec)
+    ending = Checked(plugin, codec)
     if plugin.workers is not None:
-        remote = Remote(plugin, codec, finish, failer(plugin, codec.hook.name), plugin.workers)
+        remote = Remote(plugin, codec, ending.finish, failer(plugin, codec.hook.name), plugin.workers)
         return Implementation(plugin, codec, None, remote.block, remote.wait)
-    both = in_both_colours(plugin, binding, invoker(plugin, binding, codec), finish, codec.hook.name, home)
+    both = in_both_colours(plugin, binding, invoker(plugin, binding, codec), ending, codec.hook.name, home)
     return Implementation(plugin, codec, home if binding.is_async else None, *both)
 
 
@@ -91,7 +91,7 @@ def in_both_colours(
     plugin: Plugin,
     binding: Binding,
     invoke: Callable[[Any], Any],
-    finish: Callable[[Any], Any] | None,
+    ending: Ending,
     hook: str,
     home: HomeLoop,
 ) -> BothColours:
@@ -101,14 +101,14 @@ def in_both_colours(
         plugin: whose method it is.
         binding: how it is called.
         invoke: calls it.
-        finish: makes what callers get of what it returned; ``None`` if they get just that.
+        ending: makes what callers get of what it returned.
         hook: the hook's name, for messages.
         home: the loop that it runs on, if it is a coroutine function.
     """
     fail, gate = failer(plugin, hook), plugin.gate
     if binding.is_async:
-        return _of_coroutine_function(_bounded(invoke, plugin), finish or _as_it_is, fail, home)
-    both = _of_function(invoke, finish, fail)
+        return _of_coroutine_function(_bounded(invoke, plugin), ending.finish, fail, home)
+    both = _of_function(ending.around(invoke, fail))
     if plugin.manifest is not None and plugin.manifest.execution_model == "thread_cpu_bound":
         made = Threaded(both[0], home.threads, gate, plugin.manifest.call_timeout_sec, fail)
         return made.block, made.wait
@@ -185,42 +185,11 @@ def _one_by_one(both: BothColours, gate: Gate) -> BothColours:
     return block, wait
 
 
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _of_function(
-    invoke: Callable[[Any], Any], finish: Callable[[Any], Any] | None, fail: Callable[[BaseException], NoReturn]
-) -> BothColours:
-    block = _handed_back(invoke, fail) if finish is None else _finished(invoke, finish, fail)
-
+def _of_function(block: Callable[[Any], Any]) -> BothColours:
     async def wait(payload: Any) -> Any:
         return block(payload)
 
     return block, wait
-
-
-def _handed_back(invoke: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]) -> Callable[[Any], Any]:
-    def block(payload: Any) -> Any:
-        try:
-            return invoke(payload)
-        except BaseException as error:
-            fail(error)
-
-    return block
-
-
-def _finished(
-    invoke: Callable[[Any], Any], finish: Callable[[Any], Any], fail: Callable[[BaseException], NoReturn]
-) -> Callable[[Any], Any]:
-    def block(payload: Any) -> Any:
-        try:
-            value = invoke(payload)
-        except BaseException as error:
-            fail(error)
-        return finish(value)
-
-    return block
 
 
 def _of_coroutine_function(
@@ -245,27 +214,6 @@ def _of_coroutine_function(
         return home.block(at_home, payload)
 
     return block, wait
-
-
-def _finisher(plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
-    result, name, degraded = codec.result, str(plugin.name), PluginState.DEGRADED
-    in_chain = codec.hook.dispatch is Dispatch.CHAIN
-
-    def hand_back(value: Any) -> Any:
-        if plugin.state is degraded:
-            plugin.recover()
-        return value
-
-    def finish(value: Any) -> Any:
-        if in_chain and type(value) is StopChain:
-            value = value.with_value(result(value.value, name)) if value.has_value else value
-        else:
-            value = result(value, name)
-        if plugin.state is degraded:
-            plugin.recover()
-        return value
-
-    return hand_back if codec.hands_back else finish
 
 
 def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:

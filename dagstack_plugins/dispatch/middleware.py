@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from dagstack_plugins.calls import StopChain
+from dagstack_plugins.dispatch.ending import HandedBack
 from dagstack_plugins.dispatch.implementation import Implementation, in_both_colours
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.plugin import Plugin
@@ -99,7 +100,7 @@ def _step(plugin: Plugin, name: str, changing: str, made: Implementation, home: 
         return _NO_STEP
     known = {"kind": made.codec.kind.name, "name": str(made.plugin.name), "hook": made.codec.hook.name}
     invoke = binding.caller(plugin.context, known, changing)
-    return _Step(*in_both_colours(plugin, binding, invoke, None, name, home))
+    return _Step(*in_both_colours(plugin, binding, invoke, HandedBack(), name, home))
 
 
 def _checks(name: str, codec: HookCodec) -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:

@@ -1,7 +1,8 @@
 """Dispatch that asks several plugins is written once, as a generator, and driven blocking or awaited.
 
-A script yields batches of implementations to call, is sent their answers, and returns what the caller gets: a value, or
-a failure whose error it is. (A generator can't raise every error: a ``StopIteration`` would be its own end.)
+A script yields batches of implementations to call, and is sent their answers; or one implementation with its payload,
+and is sent its answer, which may be a ``Failure``. It returns what the caller gets: a value, or a failure whose error
+it is. (A generator can't raise every error: a ``StopIteration`` would be its own end.)
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Failure(NamedTuple):
 
 Answers = tuple[list[Any], list[Failure]]
 """What those returned that did, in order, and the failures beside them."""
-Script = Generator[Batch, Answers, Any]
+Script = Generator[Batch | tuple[Implementation, Any], Any, Any]
 
 
 def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> Answer:
@@ -59,9 +60,9 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
             home.refuse_here()
         running = script(payload)
         try:
-            batch = next(running)
+            step = next(running)
             while True:
-                batch = running.send(_ask(batch))
+                step = running.send(_ask(step) if isinstance(step, Batch) else _ask_one(*step))
         except StopIteration as end:
             answer = end.value
         return _answered(answer)
@@ -69,9 +70,9 @@ def driven(script: Callable[[Any], Script], asked: Sequence[Implementation]) -> 
     async def wait(payload: Any) -> Any:
         running = script(payload)
         try:
-            batch = next(running)
+            step = next(running)
             while True:
-                batch = running.send(await _ask_at_once(batch))
+                step = running.send(await (_ask_at_once(step) if isinstance(step, Batch) else _settled(*step)))
         except StopIteration as end:
             answer = end.value
         return _answered(answer)
@@ -83,6 +84,13 @@ def _answered(answer: Any) -> Any:
     if type(answer) is Failure:
         raise answer.error
     return answer
+
+
+def _ask_one(asked: Implementation, payload: Any) -> Any:
+    try:
+        return asked.block(payload)
+    except Exception as error:
+        return Failure(asked, error)
 
 
 def _ask(batch: Batch) -> Answers:

@@ -37,6 +37,7 @@ class Binding:
         taken: names that a ``**kwargs`` cannot hold, as the signature has them.
         attributes: property to attribute of the payload's class.
         call: whether the parameter ``call`` of a native pluggy implementation is passed.
+        direct: whether calling it with the payload alone is all there is to it.
     """
 
     method: Callable[..., Any]
@@ -51,6 +52,7 @@ class Binding:
     taken: frozenset[str] = frozenset()
     attributes: Mapping[str, str] = attrs.field(factory=dict)
     call: bool = False
+    direct: bool = False
 
     def invoker(self, context: Any, *, typed: bool, call: Call | None = None) -> Callable[[Any], Any]:
         """A function that takes a payload and calls the method.
@@ -60,6 +62,8 @@ class Binding:
             call: what ``call`` of a native pluggy implementation gets.
             typed: payloads are the hook's own type, not whatever the caller gave.
         """
+        if self.direct:
+            return self.method
         source = _source(self, typed=typed)
         scope = {
             "method": self.method,
@@ -142,7 +146,14 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
         defaults={parameter.name: parameter.default for parameter in positional if parameter.default is not _EMPTY},
         taken=frozenset({parameter.name for parameter in plain} | _hidden(method)) if rest else frozenset(),
         attributes=attributes,
+        direct=whole is not None and context is None and is_async is None and _is_ordinary(method),
     )
+
+
+def _is_ordinary(method: Callable[..., Any]) -> bool:
+    """Whether it is a method like most, of positional parameters alone."""
+    parameters = _parameters(method)
+    return parameters is not None and not parameters[2]
 
 
 def bind_native(function: Callable[..., Any]) -> Binding:

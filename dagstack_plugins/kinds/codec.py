@@ -50,6 +50,8 @@ class HookCodec:
             they don't bind, or what they make isn't what the hook takes.
         result: what a plugin returned, and the plugin's name, to what the caller gets; ``PayloadInvalid`` if it isn't
             what the hook's output schema says.
+        short_result: a ``dict`` that a plugin returned to the same, or ``None`` where ``result`` has to look closer;
+            ``None`` itself where that is always so.
     """
 
     load: Callable[[tuple[Any, ...], dict[str, Any]], Any]
@@ -70,13 +72,12 @@ class HookCodec:
         if hook.output_schema is not None and validate is Validate.ALL:
             self._check_output = kind.schemas.validator(hook.output_schema)
         self.hands_back = validate is Validate.OFF or hook.output_schema is None
+        self._alike = _alike(self.input, output)
         self._short_input = self._shortcut(hook.input_schema, self.input, self._check_input)
         self.load = _loader(self, self._short_input)
-        self.result = (
-            _hand_back
-            if self.hands_back
-            else _finisher(self, self._shortcut(hook.output_schema, output, self._check_output))
-        )
+        short = None if self.hands_back else self._shortcut(hook.output_schema, output, self._check_output)
+        self.short_result = None if short is None else short.from_dict
+        self.result = _hand_back if self.hands_back else _finisher(self)
 
     def _shortcut(
         self, schema: Schema | None, shape: Shape, check: jsonschema_rs.Draft202012Validator | None
@@ -103,7 +104,7 @@ class HookCodec:
             PayloadInvalid: if it isn't what the hook takes.
         """
         if self._short_input is not None:
-            if type(data) is self.input.type and (same := self._short_input.from_payload(data)) is not None:
+            if type(data) in self._alike and (same := self._short_input.from_payload(data)) is not None:
                 return same
             plain = data.to_dict() if isinstance(data, Payload) else data
             payload = self._short_input.from_dict(plain) if type(plain) is dict else None
@@ -229,16 +230,24 @@ def _loader(codec: HookCodec, short: Shortcut | None) -> Callable[[tuple[Any, ..
     return load
 
 
-def _finisher(codec: HookCodec, short: Shortcut | None) -> Callable[[Any, str], Any]:
-    if short is None:
-        return codec.result_of_any
-    result_of_any, from_dict = codec.result_of_any, short.from_dict
+def _finisher(codec: HookCodec) -> Callable[[Any, str], Any]:
+    result_of_any, from_dict = codec.result_of_any, codec.short_result
+    if from_dict is None:
+        return result_of_any
 
     def result(value: Any, plugin: str) -> Any:
         payload = from_dict(value) if type(value) is dict else None
         return result_of_any(value, plugin) if payload is None else payload
 
     return result
+
+
+def _alike(shape: Shape, output: Shape) -> frozenset[type[Payload]]:
+    """The classes whose attributes mean what the input's do: what a chain's plugin returned goes to the next one."""
+    if shape.type is None:
+        return frozenset()
+    mine, others = ((dict(_declared(one)), one.type and one.type._optional) for one in (shape, output))  # noqa: SLF001
+    return frozenset({shape.type, output.type} if output.type is not None and mine == others else {shape.type})
 
 
 def _hand_back(value: Any, plugin: str) -> Any:  # noqa: ARG001 - it takes what all the others take

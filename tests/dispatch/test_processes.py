@@ -223,7 +223,7 @@ def test_a_worker_that_dies_fails_its_call_and_the_next_one_works(one: Host, cod
 def test_a_worker_that_died_between_calls_is_replaced(one: Host) -> None:
     before = one.call(do="pid")[0]
     os.kill(before, signal.SIGKILL)
-    assert gone(before)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
     assert one.call(do="pid")[0] != before
 
 

@@ -53,8 +53,9 @@ def object_schemas(draw: st.DrawFn) -> dict[str, Any]:
     return schema
 
 
-def codec_of(schema: dict[str, Any]) -> HookCodec:
-    hook = {"name": "act", "dispatch": "singleton", "input_schema": schema, "output_schema": schema}
+def codec_of(schema: dict[str, Any], output: dict[str, Any] | None = None) -> HookCodec:
+    output = schema if output is None else output
+    hook = {"name": "act", "dispatch": "singleton", "input_schema": schema, "output_schema": output}
     text = json.dumps({"kind": "thing", "kind_api_version": "1.0.0", "hooks": [hook]})
     return CompiledKind(build_kind(read_yaml(text), SchemaFiles(Path())), Validate.ALL).codecs["act"]
 
@@ -97,6 +98,30 @@ def test_a_payload_that_was_changed_is_checked_again(schema: dict[str, Any], dat
         expected = long_way(codec, payload.to_dict())
         assert expected is not None
         assert answer.to_dict() == expected.to_dict()
+
+
+@settings(max_examples=400)
+@given(object_schemas(), object_schemas(), st.booleans(), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
+def test_an_output_becomes_an_input_as_the_long_way_says(
+    schema: dict[str, Any], other: dict[str, Any], same_names: bool, data: dict[str, Any]
+) -> None:
+    if same_names:  # of which most outputs are read like inputs
+        other = {**schema, "properties": {name: other["properties"].get(name, {}) for name in schema["properties"]}}
+    codec = codec_of(schema, other)
+    try:
+        output = codec.result(data, "p")
+    except PayloadInvalid:
+        return
+    expected = long_way(codec, output)
+    try:
+        answer = codec.accept(output)
+    except PayloadInvalid:
+        answer = None
+    assert (answer is None) == (expected is None)
+    if answer is not None:
+        assert type(answer) is type(expected)
+        assert answer == expected
+        assert repr(answer) == repr(expected)
 
 
 @pytest.mark.parametrize(
