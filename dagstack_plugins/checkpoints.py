@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
@@ -260,7 +259,7 @@ def _check_text(text: str, what: str) -> str:
 # --- files: a line with the header, a line with the state ---------------------------------------------------------
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Header:
     scope: str
     key: str
@@ -270,6 +269,8 @@ class _Header:
 def _file_name(text: str) -> str:
     """A name for any text: what people recognise of it, and a digest, as names are short and some systems fold case."""
     seen = re.sub(r"[^a-z0-9]+", "-", text.lower())[:40].strip("-")
+    import hashlib  # imported here: it loads OpenSSL, and most hosts keep no checkpoints in files
+
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"{seen}-{digest}".lstrip("-")
 

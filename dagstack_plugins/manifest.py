@@ -339,13 +339,29 @@ def load_manifest(path: str | Path) -> PluginManifest:
                 told = f"no manifest in this folder (looked for {', '.join(MANIFEST_FILES)})"
                 raise FileNotFoundError(errno.ENOENT, told, str(file))
             file = found
-        return _from_text(decoded(file.read_bytes()), file)
-    except Unreadable as error:
-        raise unreadable(Source(file), str(error), error.line) from None
+        return read_manifest(file)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise unreadable(Source(file), f"cannot be read: {error.strerror or error}") from error
+
+
+def read_manifest(file: Path) -> PluginManifest:
+    """Read and check the manifest in a file that was found.
+
+    Args:
+        file: the manifest's file, absolute.
+
+    Raises:
+        OSError: it can't be read.
+        ManifestInvalid: it is faulty; with every fault.
+    """
+    try:
+        with open(file, "rb") as opened:  # noqa: PTH123 - a Path's own way to the same takes twice the time
+            content = opened.read()
+        return _from_text(decoded(content), file)
+    except Unreadable as error:
+        raise unreadable(Source(file), str(error), error.line) from None
 
 
 def manifest_schema() -> dict[str, Any]:

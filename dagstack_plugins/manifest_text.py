@@ -111,7 +111,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Source:
     """Where a document comes from.
 

@@ -74,7 +74,7 @@ class PluginStatus:
     setup_seconds: float | None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class OwnInput:
     """What a plugin itself says its inputs must be, beyond the kind's schema.
 

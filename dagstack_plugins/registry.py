@@ -16,7 +16,6 @@ import pluggy
 from dagstack_plugins.calls import bound_metadata
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.discovery.admission import RUNTIMES, HostRules
-from dagstack_plugins.discovery.distributions import GROUP, installed_plugins
 from dagstack_plugins.discovery.folders import DEFAULT_IGNORE, plugin_folders
 from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Source
@@ -217,7 +216,7 @@ class PluginRegistry:
         self._roster.take_one(source, manifest)
         return manifest
 
-    def load_entry_points(self, group: str = GROUP, *, strict: bool = False) -> list[PluginManifest]:
+    def load_entry_points(self, group: str = "dagstack.plugins", *, strict: bool = False) -> list[PluginManifest]:
         """Register the plugins of installed distributions.
 
         Args:
@@ -228,6 +227,9 @@ class PluginRegistry:
             AmbiguousPlugin: at the end, if a second plugin of the same kind and name was found.
             ExceptionGroup: under ``strict``, all faults.
         """
+        # Imported here: what Python reads metadata with takes a tenth of this package's import.
+        from dagstack_plugins.discovery.distributions import installed_plugins
+
         self._looked_in[f"entry points {group!r}"] = None
         return self._roster.take(self._roster.installed(installed_plugins(group)), strict=strict)
 

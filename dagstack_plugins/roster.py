@@ -19,7 +19,7 @@ from dagstack_plugins.discovery.sources import FolderSource, Place, Source, Unre
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadError, PluginRegistryError
 from dagstack_plugins.kinds.compile import CompiledKind
-from dagstack_plugins.manifest import PluginManifest, find_manifest, load_manifest
+from dagstack_plugins.manifest import PluginManifest, find_manifest, read_manifest
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.wording import nearest, printable, shown
 
@@ -434,7 +434,7 @@ def _places(source: Place, manifest: PluginManifest | None) -> set[Hashable]:
 def candidate(source: Source, file: Path) -> Candidate:
     """A plugin with the manifest in a file, or what is wrong with that."""
     try:
-        return source, load_manifest(file)
+        return source, read_manifest(file)
     except PluginRegistryError as error:
         return Refusal(source, None, error)
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -108,7 +107,12 @@ def near(name: str, names: Iterable[str], *, at_least: float = 0.6) -> str | Non
         names: what there is.
         at_least: how alike they must be, from 0 to 1 (``difflib``'s ratio).
     """
-    found = difflib.get_close_matches(name, list(names), n=1, cutoff=at_least)
+    known = list(names)
+    if not known:
+        return None
+    import difflib  # imported here: only mistakes need it
+
+    found = difflib.get_close_matches(name, known, n=1, cutoff=at_least)
     return found[0] if found else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 import jsonschema_rs
+from packaging.specifiers import SpecifierSet
 
 from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import Source
@@ -38,7 +40,7 @@ _AGES: Final = 1e6
 """Seconds: no timeout, where the host has one."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class HostRules:
     """What the host says about where plugins run.
 
@@ -163,7 +165,7 @@ def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
             kind=kind.name,
             plugin=manifest.name,
         )
-    if not manifest.core_specifiers.contains(VERSION, prereleases=True):
+    if not _wants_this(manifest.core_version):
         raise VersionIncompatible(
             f"plugin {manifest.name!r} wants core_version {manifest.core_version!r}, but dagstack-plugins is {VERSION}",
             wanted=manifest.core_version,
@@ -171,6 +173,12 @@ def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
             kind=kind.name,
             plugin=manifest.name,
         )
+
+
+@functools.lru_cache(maxsize=1024)
+def _wants_this(core_version: str) -> bool:
+    """Whether specifiers, which most plugins share, admit this package's version."""
+    return SpecifierSet(core_version).contains(VERSION, prereleases=True)
 
 
 def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> str:

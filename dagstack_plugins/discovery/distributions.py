@@ -13,10 +13,8 @@ from dagstack_plugins.discovery.sources import InstalledSource
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.manifest import find_manifest
 
-GROUP = "dagstack.plugins"
 
-
-def installed_plugins(group: str = GROUP) -> Iterator[tuple[InstalledSource, Path | PluginLoadError]]:
+def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | PluginLoadError]]:
     """Each entry point of ``group`` with its manifest's file, or with what is wrong; no plugin code is imported.
 
     Args:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
-from dagstack_plugins.manifest import find_manifest
+from dagstack_plugins.manifest import MANIFEST_FILES, find_manifest
 
 DEFAULT_IGNORE: Final = (
     "__pycache__",
@@ -64,7 +64,8 @@ def _walk(root: Path, recursive: bool, ignore: tuple[str, ...]) -> Iterator[Path
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 listing = list(entries)
-            manifest = find_manifest(Path(folder), {entry.name for entry in listing})
+            names = {entry.name for entry in listing}
+            manifest = None if names.isdisjoint(MANIFEST_FILES) else find_manifest(Path(folder), names)
         except OSError as error:
             # A folder may be listed and yet not entered; then it is a file in it that can't be looked at.
             yield OSError(error.errno, error.strerror, folder)

@@ -49,8 +49,8 @@ class LoadedFolder:
             sys.modules[self.package] = self._module
 
     def _package_spec(self) -> importlib.machinery.ModuleSpec:
-        folder, init = [str(self.folder)], self.folder / "__init__.py"
-        if init.is_file():
+        folder, init = [str(self.folder)], f"{self.folder}{os.sep}__init__.py"
+        if os.path.isfile(init):  # noqa: PTH113 - a Path for each file costs more than the look
             spec = importlib.util.spec_from_file_location(self.package, init, submodule_search_locations=folder)
         else:
             # This loader has nothing to run, but it knows of importlib.resources.
@@ -58,7 +58,7 @@ class LoadedFolder:
             loader = importlib.machinery.NamespaceLoader(self.package, folder, finder)
             spec = importlib.util.spec_from_loader(self.package, loader, is_package=True)
         if spec is None:
-            raise PluginLoadError(f"{init} cannot be imported", file=str(init))
+            raise PluginLoadError(f"{init} cannot be imported", file=init)
         return spec
 
     def load(self, module: str) -> ModuleType:

@@ -62,7 +62,7 @@ class Source(Place, Protocol):
         """How to make the same source in another process: a function, and its arguments."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class FolderSource:
     """Code in a plugin's folder, isolated.
 
@@ -83,8 +83,8 @@ class FolderSource:
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The class that ``entry_point`` names, or the only one in ``plugin.py`` that fits."""
         module_name, _, class_name = (manifest.entry_point or DEFAULT_MODULE).partition(":")
-        file = str(self.folder / f"{module_name.replace('.', '/')}.py")
-        if not manifest.entry_point and not Path(file).is_file():
+        file = f"{self.folder}{os.sep}{module_name.replace('.', os.sep)}.py"
+        if not manifest.entry_point and not os.path.isfile(file):  # noqa: PTH113 - a Path costs more than the look
             raise PluginLoadError(
                 f"there is no {file}; write the plugin there, or name its class in entry_point", file=file
             )
@@ -103,7 +103,7 @@ class FolderSource:
         return FolderSource, (self.folder, self.place)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class UnreadablePlace:
     """A folder that could not be looked into."""
 
@@ -115,7 +115,7 @@ class UnreadablePlace:
         return os.path.realpath(self.location)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class ObjectSource:
     """A class or an object that the host handed over."""
 
@@ -149,7 +149,7 @@ class ObjectSource:
         return ObjectSource, (self.plugin,)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class ModuleSource:
     """A module that the host imported."""
 
@@ -186,7 +186,7 @@ class ModuleSource:
         return _imported_module, (self.module.__name__,)
 
 
-@attrs.define
+@attrs.define(eq=False)
 class InstalledSource:
     """A class of an installed distribution, imported under its own name.
 

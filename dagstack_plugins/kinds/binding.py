@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -21,7 +21,7 @@ class BindingFault(Exception):
     """A signature that cannot be called with the hook's payload; the message says why."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Binding:
     """How one method takes a payload.
 
@@ -41,7 +41,7 @@ class Binding:
     """
 
     method: Callable[..., Any]
-    is_async: bool
+    is_async: bool = False
     context: str | None = None
     whole: str | None = None
     passed: Mapping[str, str] = attrs.field(factory=dict)
@@ -108,14 +108,49 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     Raises:
         BindingFault: if no rule fits; it shows signature and properties.
     """
-    _refuse_generators(method)
-    attributes = dict(payload._attributes) if payload is not None else {}  # noqa: SLF001 - made in this room
+    attributes = payload._attributes if payload is not None else {}  # noqa: SLF001 - made in this room
     may_miss = payload._optional - payload._filled if payload is not None else frozenset()  # noqa: SLF001 - made in this room
+    if is_async is None and (parameters := _parameters(method)) is not None:
+        shared = _shared(parameters, tuple(attributes.items()), may_miss)
+        if shared is not None:
+            return attrs.evolve(shared, method=method)
+    _refuse_generators(method)
+    binding = _settled(method, _signature(method), attributes, may_miss)
+    is_async = inspect.iscoroutinefunction(_code(method)) if is_async is None else is_async
+    return attrs.evolve(
+        binding, is_async=is_async, taken=binding.taken | _hidden(method) if binding.rest else frozenset()
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(given: _Parameters, attributes: tuple[tuple[str, str], ...], may_miss: frozenset[str]) -> Binding | None:
+    """The binding of ordinary methods, which plugins of a kind mostly share; ``None`` for what has to be told of."""
+    if given.flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
+        return None
+    try:
+        binding = _settled(_nobody, _ordinary(given), dict(attributes), may_miss)
+    except BindingFault:  # it is told with the method's own signature
+        return None
+    return attrs.evolve(
+        binding,
+        is_async=bool(given.flags & inspect.CO_COROUTINE),
+        taken=binding.taken | {given.names[0]} if binding.rest else frozenset(),
+        direct=binding.whole is not None and binding.context is None and not given.keywords,
+    )
+
+
+def _nobody() -> None:
+    """Stands for the method, where a binding is shared."""
+
+
+def _settled(
+    method: Callable[..., Any], signature: inspect.Signature, attributes: Mapping[str, str], may_miss: frozenset[str]
+) -> Binding:
     by_parameter = {
         **{name: name for name in attributes},
         **{attribute: name for name, attribute in attributes.items()},
     }
-    parameters = list(_signature(method).parameters.values())
+    parameters = list(signature.parameters.values())
     if any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in parameters):
         raise BindingFault(_told(method, attributes, "takes *args, which payloads have no use for"))
     rest = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
@@ -136,7 +171,6 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
     positional = [parameter for parameter in plain if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
     return Binding(
         method=method,
-        is_async=inspect.iscoroutinefunction(_code(method)) if is_async is None else is_async,
         context=context,
         whole=whole,
         passed=passed,
@@ -144,16 +178,9 @@ def bind(method: Callable[..., Any], payload: type[Payload] | None, *, is_async:
         rest=rest,
         positional=tuple(parameter.name for parameter in positional),
         defaults={parameter.name: parameter.default for parameter in positional if parameter.default is not _EMPTY},
-        taken=frozenset({parameter.name for parameter in plain} | _hidden(method)) if rest else frozenset(),
+        taken=frozenset(parameter.name for parameter in plain),
         attributes=attributes,
-        direct=whole is not None and context is None and is_async is None and _is_ordinary(method),
     )
-
-
-def _is_ordinary(method: Callable[..., Any]) -> bool:
-    """Whether it is a method like most, of positional parameters alone."""
-    parameters = _parameters(method)
-    return parameters is not None and not parameters[2]
 
 
 def bind_native(function: Callable[..., Any]) -> Binding:
@@ -183,7 +210,24 @@ def _refuse_generators(method: Callable[..., Any]) -> None:
         raise BindingFault("is a generator; a hook returns its whole result")
 
 
-_Parameters = tuple[tuple[str, ...], int, int, int, int, frozenset[str]]
+class _Parameters(NamedTuple):
+    """What Python says of an ordinary method: the same for most of a kind's plugins.
+
+    Attributes:
+        names: its parameters, ``self`` first.
+        positional: how many of them may be passed by position.
+        keywords: how many may not.
+        defaults: how many of the first have a default.
+        flags: those of its code.
+        optional: those that may not, and have one.
+    """
+
+    names: tuple[str, ...]
+    positional: int
+    keywords: int
+    defaults: int
+    flags: int
+    optional: frozenset[str]
 
 
 def _signature(method: Callable[..., Any]) -> inspect.Signature:
@@ -197,34 +241,45 @@ def _signature(method: Callable[..., Any]) -> inspect.Signature:
 
 
 def _parameters(method: Callable[..., Any]) -> _Parameters | None:
-    """What Python says of an ordinary method's parameters: the same for most of a kind's plugins."""
+    """What Python says of an ordinary method; ``None`` for all else that can be called."""
     function = getattr(method, "__func__", None)
     if type(method) is not types.MethodType or type(function) is not types.FunctionType or function.__dict__:
         return None
     code, defaults = function.__code__, function.__defaults__ or ()
     if code.co_argcount == 0 or code.co_posonlyargcount:  # no `self`, or one whose defaults matter
         return None
-    flags = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + flags.bit_count()]
-    keywords = frozenset(function.__kwdefaults__ or ())
-    return names, code.co_argcount, code.co_kwonlyargcount, len(defaults), flags, keywords
+    stars = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + stars.bit_count()]
+    optional = frozenset(function.__kwdefaults__ or ())
+    flags = code.co_flags & _FLAGS
+    return _Parameters(names, code.co_argcount, code.co_kwonlyargcount, len(defaults), flags, optional)
+
+
+_FLAGS: Final = (
+    inspect.CO_VARARGS
+    | inspect.CO_VARKEYWORDS
+    | inspect.CO_GENERATOR
+    | inspect.CO_ASYNC_GENERATOR
+    | inspect.CO_COROUTINE
+    | inspect.CO_ITERABLE_COROUTINE
+)
 
 
 @functools.lru_cache(maxsize=1024)
 def _ordinary(given: _Parameters) -> inspect.Signature:
-    names, positional, keywords, defaults, flags, optional = given
-    kind, rest = inspect.Parameter, iter(names[positional + keywords :])
+    kind, rest = inspect.Parameter, iter(given.names[given.positional + given.keywords :])
+    required = given.positional - given.defaults
     parameters = [
-        kind(name, kind.POSITIONAL_OR_KEYWORD, default=_EMPTY if place < positional - defaults else ...)
-        for place, name in enumerate(names[:positional])
+        kind(name, kind.POSITIONAL_OR_KEYWORD, default=_EMPTY if place < required else ...)
+        for place, name in enumerate(given.names[: given.positional])
     ]
-    if flags & inspect.CO_VARARGS:
+    if given.flags & inspect.CO_VARARGS:
         parameters.append(kind(next(rest), kind.VAR_POSITIONAL))
     parameters += [
-        kind(name, kind.KEYWORD_ONLY, default=... if name in optional else _EMPTY)
-        for name in names[positional : positional + keywords]
+        kind(name, kind.KEYWORD_ONLY, default=... if name in given.optional else _EMPTY)
+        for name in given.names[given.positional : given.positional + given.keywords]
     ]
-    if flags & inspect.CO_VARKEYWORDS:
+    if given.flags & inspect.CO_VARKEYWORDS:
         parameters.append(kind(next(rest), kind.VAR_KEYWORD))
     return inspect.Signature(parameters[1:])
 

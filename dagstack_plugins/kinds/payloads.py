@@ -35,7 +35,7 @@ _OWN: Final = frozenset({*dir(Payload), "self"})
 _SPECIAL: Final = re.compile(r"__\w*[^\W_]__")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Shape:
     """What is made of the values of one schema.
 

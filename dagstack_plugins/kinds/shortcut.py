@@ -46,7 +46,7 @@ _LIMITED: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Test:
     """A condition on one property.
 
@@ -59,7 +59,7 @@ class _Test:
     whole: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Shortcut:
     """Both ways into one payload class.
 

@@ -23,7 +23,7 @@ _DEEPEST: Final = 100
 """More levels than any hookspec has, fewer than any parser stumbles over."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class YamlDocument:
     """One YAML document.
 

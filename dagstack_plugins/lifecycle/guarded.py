@@ -50,7 +50,7 @@ class Abandoned(Exception):
         self.cancelled = cancelled
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Limit:
     """How long something may take.
 

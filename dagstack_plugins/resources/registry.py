@@ -15,7 +15,7 @@ from dagstack_plugins.resources.tmpdir import ScopedTempDir
 from dagstack_plugins.resources.travel import packed_resources
 
 if TYPE_CHECKING:
-    from dagstack_plugins.resources.offers import Factory, Wrap
+    from dagstack_plugins.resources.offers import Factory, Maker, Wrap
     from dagstack_plugins.resources.protocols import Borrower
 
 
@@ -44,9 +44,9 @@ class ResourceRegistry:
         self._offers: dict[str, Offer] = {}
         self._lent: dict[LentResources, Held] = {}  # until released, each with what was made for its plugin alone
         self._closed = False
-        self._offer_standard("clock", SystemClock, "host")
-        self._offer_standard("rng", RandomRng, "host")
-        self._offer_standard("tmpdir", _tmpdir_for, "plugin")
+        self._offer_standard("clock", "host", lambda _: SystemClock())
+        self._offer_standard("rng", "host", lambda _: RandomRng())
+        self._offer_standard("tmpdir", "plugin", _tmpdir_for)
 
     @overload
     def register(self, name: str, value: object) -> None: ...
@@ -199,8 +199,8 @@ class ResourceRegistry:
         failures += await self._workshop.held.close(blocking=blocking)
         raise_failures("resources failed to close", failures)
 
-    def _offer_standard(self, name: str, factory: Factory, scope: Scope) -> None:
-        self._offers[name] = Offer(name, scope, maker_of(name, factory, scope), self._workshop, factory, standard=True)
+    def _offer_standard(self, name: str, scope: Scope, make: Maker) -> None:
+        self._offers[name] = Offer(name, scope, make, self._workshop, standard=True)
 
     def _offer(self, name: str, value: object, factory: Factory | None, scope: Scope) -> Offer:
         if scope not in get_args(Scope):
@@ -264,5 +264,6 @@ def _check_replaceable(taken: Offer) -> None:
         )
 
 
-def _tmpdir_for(manifest: Borrower) -> ScopedTempDir:
-    return ScopedTempDir(prefix=f"dagstack-{manifest.kind}-{manifest.name}-")
+def _tmpdir_for(borrower: Borrower | None) -> ScopedTempDir:
+    whose = f"{borrower.kind}-{borrower.name}-" if borrower is not None else ""
+    return ScopedTempDir(prefix=f"dagstack-{whose}")

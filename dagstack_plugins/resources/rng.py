@@ -5,10 +5,8 @@ Both draw bytes and make values of them in the same way: what a plugin meets in 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from operator import index
 from typing import TYPE_CHECKING, TypeVar
@@ -52,6 +50,8 @@ class _RngOfBytes(ABC):
 
     def uuid4(self) -> str:
         """A UUID of version 4."""
+        import uuid  # imported here, as are others below: most hosts do without, and this module is always loaded
+
         return str(uuid.UUID(bytes=self._draw(16), version=4))
 
     def choice(self, items: Sequence[T]) -> T:
@@ -107,7 +107,10 @@ class DeterministicRng(_RngOfBytes):
         self._seed = seed
         # Hexadecimal, as Python refuses to write very long numbers in decimal.
         told = f"str:{seed}" if isinstance(seed, str) else f"int:{seed:x}"
-        self._key = hashlib.sha256(told.encode("utf-8", "surrogatepass")).digest()
+        from hashlib import sha256
+
+        self._hash = sha256
+        self._key = sha256(told.encode("utf-8", "surrogatepass")).digest()
         self._blocks = 0
         self._spare = b""
         self._lock = threading.Lock()
@@ -115,7 +118,7 @@ class DeterministicRng(_RngOfBytes):
     def _draw(self, size: int) -> bytes:
         with self._lock:
             while len(self._spare) < size:
-                self._spare += hashlib.sha256(self._key + self._blocks.to_bytes(8, "big")).digest()
+                self._spare += self._hash(self._key + self._blocks.to_bytes(8, "big")).digest()
                 self._blocks += 1
             drawn, self._spare = self._spare[:size], self._spare[size:]
         return drawn

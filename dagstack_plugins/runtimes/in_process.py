@@ -183,7 +183,8 @@ def _marked(plugin: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     found: dict[str, Any] = {}
     # Read from the dictionaries, so that no property runs: those are the plugin's code.
     for owner in reversed(owners):
-        found |= getattr(owner, "__dict__", {})
+        if owner is not object:  # it has many, and none of them is marked
+            found |= getattr(owner, "__dict__", {})
     for name, value in found.items():
         options = getattr(value, _MARK, None)
         if isinstance(options, dict):

@@ -92,11 +92,17 @@ def test_discover_grows_as_its_input_does(beside: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def fresh() -> Callable[[str], Callable[[], object]]:
-    """Runs code in a fresh interpreter."""
+def fresh(tmp_path: Path) -> Callable[[str], Callable[[], object]]:
+    """Runs code in a fresh interpreter, of modules that are compiled, as installed ones are."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def make(code: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", code], check=True, cwd=tempfile.gettempdir())
+        def run() -> None:
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=tempfile.gettempdir(), env=environment)
+
+        run()
+        return run
 
     return make
 

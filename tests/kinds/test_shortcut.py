@@ -106,7 +106,9 @@ def test_an_output_becomes_an_input_as_the_long_way_says(
     schema: dict[str, Any], other: dict[str, Any], same_names: bool, data: dict[str, Any]
 ) -> None:
     if same_names:  # of which most outputs are read like inputs
-        other = {**schema, "properties": {name: other["properties"].get(name, {}) for name in schema["properties"]}}
+        properties = {name: other["properties"].get(name, {}) for name in schema["properties"]}
+        required = [name for name in properties if name in other["required"]]
+        other = {**schema, "properties": properties, "required": required}
     codec = codec_of(schema, other)
     try:
         output = codec.result(data, "p")
