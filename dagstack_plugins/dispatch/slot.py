@@ -96,9 +96,10 @@ class Slot:
     @property
     def chosen(self) -> tuple[str, str] | None:
         """The active plugin that the host chose, and how it did."""
-        if self._set_active is not None:
-            return self._set_active, "set_active"
-        return (self._environment, self.variable) if self._environment else None
+        said, environment = self._set_active, self._environment  # once each, as other threads change them
+        if said is not None:
+            return said, "set_active"
+        return (environment, self.variable) if environment else None
 
     def choose(self, *, set_active: str | Unset | None = UNSET, environment: str | Unset | None = UNSET) -> None:
         """Note what the host chose; ``None`` takes a choice back."""
@@ -141,8 +142,11 @@ class Slot:
         Raises:
             PluginUnavailable: if the kind has plugins, but none of that name.
         """
-        if self.chosen is not None and self._plugins and self.table().named(self.chosen[0]) is None:
-            raise self.table().unknown_plugin(self.chosen[0], f", which {self.chosen[1]} names")
+        # Under the lock: who takes a choice back, and then the plugin away, must not be seen half way.
+        with self._lock:
+            table, chosen = self.table(), self.chosen
+        if chosen is not None and table.plugins and table.named(chosen[0]) is None:
+            raise table.unknown_plugin(chosen[0], f", which {chosen[1]} names")
 
     def accepted(self, name: str) -> Plugin | None:
         """The plugin of a name, if it was not refused."""
