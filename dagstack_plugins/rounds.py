@@ -272,8 +272,8 @@ class Rounds:
                 candidates = [plugin for plugin in slot.plugins if plugin.usable]
                 candidates = candidates or [plugin for plugin in slot.plugins if plugin.may_start]
                 first = next(iter(in_order(candidates)), None)
-                if slot.chosen is not None:
-                    found[slot.compiled.kind.name] = slot.chosen[0], slot.accepted(slot.chosen[0])
+                if (chosen := slot.chosen) is not None:
+                    found[slot.compiled.kind.name] = chosen[0], slot.accepted(chosen[0])
                 elif first is not None:
                     found[slot.compiled.kind.name] = str(first.name), first
         return found

@@ -45,26 +45,38 @@ class Host:
         self._channel = channel
         self._lock = threading.RLock()
         self._listens = False
+        self._number = 0
+        self._sending = False
+        self._process = os.getpid()
 
     def next(self) -> bytes:
         """Wait for what it wants next."""
         message = self._channel.receive()
         with self._lock:
             self._listens = True
+            self._number += 1
         return message
 
-    def answer(self, reply: bytes) -> None:
+    def answer(self, reply: dict[str, Any]) -> None:
         """Answer that."""
+        # What was printed is seen when its call is over, and not lost if the process is ended.
+        with suppress(Exception):
+            sys.stdout.flush()
+        if os.getpid() != self._process:  # a fork of ours, that came back from the plugin's code
+            os._exit(0)
+        message = _encoded(reply | {"number": self._number})
         with self._lock:
             self._listens = False
-            self._channel.send(reply)
+            self._channel.send(message)
 
     def tell(self, told: str, what: Any) -> bool:
         """Tell it something; whether it heard that."""
         with self._lock:
-            if self._listens:
-                self._channel.send(json.dumps({"told": told, "what": what}).encode())
-            return self._listens
+            # A signal's handler may come while a message is half sent.
+            if not self._listens or self._sending or os.getpid() != self._process:
+                return False
+            self._send({"told": told, "what": what})
+            return True
 
     def ask(self, told: str, what: Any) -> Any:
         """Ask it something.
@@ -74,15 +86,23 @@ class Host:
             Exception: what it raised.
         """
         with self._lock:
-            if not self._listens:
+            if not self._listens or self._sending or os.getpid() != self._process:
                 raise PluginRegistryError(
-                    "a plugin in a worker process reaches its host's checkpoints while a hook of it runs, not between"
+                    "a plugin in a worker process reaches its host's checkpoints while a hook of it runs, not between, "
+                    "and from no fork of that process"
                 )
-            self._channel.send(json.dumps({"told": told, "what": what, "asks": True}).encode())
+            self._send({"told": told, "what": what, "asks": True})
             answer = json.loads(self._channel.receive())
         if "error" in answer:
-            raise _error_called(answer["error"])(answer["message"])
+            raise _error_called(answer["error"], answer["message"])
         return answer["value"]
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self._sending = True
+        try:
+            self._channel.send(json.dumps(message).encode())
+        finally:
+            self._sending = False
 
     # What a context's progress goes to, and where its checkpoints are
 
@@ -105,9 +125,14 @@ class Host:
         return self.ask("checkpoint", ["list", prefix])
 
 
-def _error_called(name: str) -> type[Exception]:
+def _error_called(name: str, message: str) -> Exception:
     found = getattr(builtins, name, None)
-    return found if isinstance(found, type) and issubclass(found, Exception) else PluginRegistryError
+    try:
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found(message)
+    except TypeError:  # it takes more than a message
+        pass
+    return PluginRegistryError(f"{name}: {message}")
 
 
 class _HostLog(logging.Handler):
@@ -250,21 +275,19 @@ def _encoded(reply: dict[str, Any]) -> bytes:
         return message
     fault = Fault("$", f"takes {len(message)} bytes as JSON, and a worker process hands over at most {LIMIT}")
     told = f"what the plugin returned is too long:\n  - {fault}\nhand over a path, or a key of the blob store, instead"
-    return json.dumps({"invalid": [[fault.path, fault.message]], "message": told, "side": "output"}).encode()
+    number = reply["number"]
+    refusal = {"invalid": [[fault.path, fault.message]], "message": told, "side": "output", "number": number}
+    return json.dumps(refusal).encode()
 
 
 def _serve(host: Host, worker: Worker) -> None:
     while "hook" in (wanted := json.loads(host.next())):
-        reply = worker.call(wanted["hook"], wanted["payload"], wanted["metadata"])
-        # What it printed is seen when its call is over, and not lost if the process is ended.
-        with suppress(Exception):
-            sys.stdout.flush()
-        host.answer(_encoded(reply))
-    host.answer(_encoded(worker.stop()))
+        host.answer(worker.call(wanted["hook"], wanted["payload"], wanted["metadata"]))
+    host.answer(worker.stop())
 
 
 def _watch(lifeline: int, hurry: Callable[[], None]) -> None:
-    """Hear the host through a pipe that breaks when it dies, and end with it, whatever the plugin does."""
+    """Hear the host through a pipe that breaks when it dies; then end too, once Python lets another thread run."""
     while os.read(lifeline, 1):
         hurry()
     os.killpg(0, signal.SIGKILL)
@@ -282,20 +305,23 @@ def main(descriptor: int) -> None:
     os.dup2(nothing, 0)  # the plugin's own input is empty
     os.close(nothing)
     host = Host(Channel(socket.socket(fileno=descriptor)))
-    made: list[Worker] = []
+    worker: Worker | None = None
+    hurried = threading.Event()
 
     def hurry() -> None:
-        for worker in made:
-            if worker.plugin.context is not None:
-                worker.plugin.context.cancel()
+        hurried.set()
+        if worker is not None and worker.plugin.context is not None:
+            worker.plugin.context.cancel()
 
     threading.Thread(target=_watch, args=(lifeline, hurry), name="dagstack-plugins-host", daemon=True).start()
     with suppress(EOFError):  # the host gave up
         try:
-            made.append(Worker(pickle.loads(host.next()), host))
-            failure = made[0].failure()
+            worker = Worker(pickle.loads(host.next()), host)
+            failure = worker.failure()
         except BaseException as error:  # whatever it is, the host is told
             failure = _told_of(error)
-        host.answer(_encoded({"failed": failure} if failure else {"ready": True}))
-        if not failure:
-            _serve(host, made[0])
+        if hurried.is_set():  # while it was set up
+            hurry()
+        host.answer({"failed": failure} if failure or worker is None else {"ready": True})
+        if not failure and worker is not None:
+            _serve(host, worker)

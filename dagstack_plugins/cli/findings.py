@@ -26,7 +26,7 @@ from dagstack_plugins.errors import (
     RuntimeNotSupported,
     VersionIncompatible,
 )
-from dagstack_plugins.kinds.builtin import MIDDLEWARE as MIDDLEWARE
+from dagstack_plugins.kinds.builtin import MIDDLEWARE
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.manifest_text import Source, Unreadable, decoded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -210,6 +211,8 @@ def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules)
 def _no_processes(compiled: CompiledKind) -> str | None:
     if os.name != "posix":
         return "which needs POSIX (Linux, macOS); 'thread_cpu_bound' runs everywhere"
+    if not sys.executable or getattr(sys, "frozen", False):
+        return "but this program has no Python interpreter of its own to start"
     if compiled.kind.name == MIDDLEWARE:
         return "but middleware goes round calls in the host's process; 'thread_cpu_bound' keeps it off the event loop"
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -16,7 +18,8 @@ from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.channel import LIMIT
-from dagstack_plugins.runtimes.processes import PluginWorkers, Reply, WorkerProcess, deadline, request
+from dagstack_plugins.runtimes.processes import Died, PluginWorkers, Reply, WorkerProcess, request
+from dagstack_plugins.wording import raised
 
 
 @attrs.frozen(eq=False)
@@ -40,46 +43,29 @@ class Remote:
     def block(self, payload: Any) -> Any:
         """Call it, and block until its value is there."""
         call = self._call(payload)
-        if self.plugin.gate is not None:
-            self.plugin.gate.enter()
-        try:
-            self.workers.pool.places.enter()
-            try:
-                reply = call.run()
-            finally:
-                self.workers.pool.places.leave()
-        finally:
-            if self.plugin.gate is not None:
-                self.plugin.gate.leave()
-        return self._value(reply)
+        call.enter()
+        return self._value(call.run())
 
     async def wait(self, payload: Any) -> Any:
         """Call it, and wait until its value is there."""
         call = self._call(payload)
-        if self.plugin.gate is not None:
-            await self.plugin.gate.enter_async()
+        await call.enter_async()
+        # Context variables follow, to whoever hears of progress.
+        context = contextvars.copy_context()
         try:
-            await self.workers.pool.places.enter_async()
-            try:
-                reply = await self._in_thread(call)
-            finally:
-                self.workers.pool.places.leave()
-        finally:
-            if self.plugin.gate is not None:
-                self.plugin.gate.leave()
-        return self._value(reply)
-
-    async def _in_thread(self, call: _Call) -> Reply:
-        try:
-            job = self.workers.pool.threads.submit(call.run)
+            job = self.workers.pool.threads.submit(lambda: context.run(call.run))
         except RuntimeError as error:  # the system has no thread for it
+            call.leave()
             self.fail(error)
         try:
-            return await asyncio.wrap_future(job.future)
+            reply = await asyncio.wrap_future(job.future)
         except asyncio.CancelledError:
-            if not job.give_up():
+            if job.give_up():
+                call.leave()
+            else:
                 call.cancel()
             raise
+        return self._value(reply)
 
     def _call(self, payload: Any) -> _Call:
         try:
@@ -122,25 +108,20 @@ class Remote:
         message, side = str(reply.get("message")), str(reply.get("side"))
         return PayloadInvalid(message, side=side, path=faults[0].path if faults else "$", faults=faults, **self._known)
 
-    def died(self, worker: WorkerProcess | None) -> PluginError:
+    def died(self, how: str) -> PluginError:
         """The error for a call whose process is gone."""
-        how = worker.ended_by if worker is not None else "was ended, as the plugin was stopped"
-        return PluginError(
-            f"the worker process of {self._whose} {how}, in hook {self.codec.hook.name!r}; "
-            "the next call gets another process",
-            **self._known,
-        )
+        told = f"the worker process of {self._whose} {how}, in hook {self.codec.hook.name!r}"
+        return PluginError(f"{told}; the next call gets another process", **self._known)
 
     def unfit(self, error: Exception) -> PluginError:
         """The error for a reply that is none."""
         told = f"{self._whose} broke the connection to its worker process, in hook {self.codec.hook.name!r}: {error}"
         return PluginError(told, error_type=type(error).__name__, **self._known)
 
-    def not_started(self, failure: Any) -> PluginUnavailable:
+    def not_started(self, told: str) -> PluginUnavailable:
         """The error for a plugin that could be set up before, but not in another process."""
-        told = failure.get("reason") or failure.get("message") if isinstance(failure, dict) else failure
         message = f"{self._whose} could not be set up in another worker process: {told}"
-        return PluginUnavailable(message, reasons={str(self.plugin.name): str(told)}, **self._known)
+        return PluginUnavailable(message, reasons={str(self.plugin.name): told}, **self._known)
 
     @property
     def _whose(self) -> str:
@@ -166,40 +147,95 @@ class _Call:
         self._worker: WorkerProcess | None = None
         self._cancelled = False
 
+    def enter(self) -> None:
+        """Wait until the plugin, and the pool, admit one more."""
+        gate, places = self._hook.plugin.gate, self._hook.workers.pool.places
+        if gate is not None:
+            gate.enter()
+        try:
+            places.enter()
+        except BaseException:  # the user interrupts
+            if gate is not None:
+                gate.leave()
+            raise
+
+    async def enter_async(self) -> None:
+        """The same, awaited."""
+        gate, places = self._hook.plugin.gate, self._hook.workers.pool.places
+        if gate is not None:
+            await gate.enter_async()
+        try:
+            await places.enter_async()
+        except BaseException:
+            if gate is not None:
+                gate.leave()
+            raise
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        self._hook.workers.pool.places.leave()
+        if self._hook.plugin.gate is not None:
+            self._hook.plugin.gate.leave()
+
     def run(self) -> Reply:
-        """Make it, and wait for the reply.
+        """Make it, and wait for the reply; then leave, as nobody else knows when a process is free.
 
         Raises:
             Exception: as callers get it.
         """
-        hook, manifest = self._hook, self._hook.plugin.manifest
-        seconds = manifest.call_timeout_sec if manifest is not None else None
-        until = deadline(seconds)
         try:
-            return self._asked(until)
-        except TimeoutError:
-            hook.fail(TimeoutError(f"the call took longer than call_timeout_sec = {seconds:g}; its process was ended"))
-        except EOFError:
-            raise hook.died(self._worker) from None
-        except (ValueError, RecursionError) as error:  # it sends what is no reply, or one too long
-            raise hook.unfit(error) from None
+            worker = self._begun()
+            return {} if worker is None else self._asked(worker)
+        finally:
+            self.leave()
 
-    def _asked(self, until: float | None) -> Reply:
-        workers = self._hook.workers
-        worker, setup = workers.take(until)
+    def _begun(self) -> WorkerProcess | None:
+        """A process that is set up; ``None`` if the caller gave up meanwhile."""
+        hook, workers = self._hook, self._hook.workers
+        manifest = hook.plugin.manifest
         try:
-            if "failed" in setup:
-                raise self._hook.not_started(setup["failed"])
-            with self._lock:
-                self._worker = worker
-                if self._cancelled:
-                    raise EOFError
-            reply = worker.ask(self._message, until)
-        except BaseException:  # the user's interrupt too: nobody would take the reply
+            worker, setup = workers.take()
+        except TimeoutError:
+            seconds = manifest.startup_timeout_sec if manifest is not None else 0
+            raise hook.not_started(f"its setup took longer than startup_timeout_sec = {seconds:g}") from None
+        except Died as error:
+            raise hook.not_started(f"the process {error}") from None
+        except (OSError, ValueError) as error:  # the system has none, or it sends what is no reply
+            raise hook.not_started(raised(error)) from None
+        if (failure := setup.get("failed")) is not None:
             workers.drop(worker)
+            told = failure.get("reason") or failure.get("message") if isinstance(failure, dict) else failure
+            raise hook.not_started(str(told))
+        with self._lock:
+            if not self._cancelled:
+                self._worker = worker
+                return worker
+        workers.give_back(worker)
+        return None
+
+    def _asked(self, worker: WorkerProcess) -> Reply:
+        hook, workers = self._hook, self._hook.workers
+        seconds = hook.plugin.manifest.call_timeout_sec if hook.plugin.manifest is not None else None
+        try:
+            reply = worker.ask(self._message, None if seconds is None else time.monotonic() + seconds)
+        except BaseException as error:  # the user's interrupt too: nobody would take the reply
+            self._done()
+            workers.drop(worker)
+            if isinstance(error, TimeoutError):
+                told = f"the call took longer than call_timeout_sec = {seconds:g}; its process was ended"
+                hook.fail(TimeoutError(told))
+            if isinstance(error, Died):
+                raise hook.died(str(error)) from None
+            if isinstance(error, ValueError | RecursionError):  # it sends what is no reply, or one too long
+                raise hook.unfit(error) from None
             raise
+        self._done()
         workers.give_back(worker)
         return reply
+
+    def _done(self) -> None:
+        with self._lock:
+            self._worker = None
 
     def cancel(self) -> None:
         """Nobody waits for it any more: end the process that it runs in."""

@@ -27,22 +27,21 @@ class Traffic:
 
     def __init__(self) -> None:
         self.closed = False
-        self._lanes: list[tuple[Lane, frozenset[Plugin]]] = []
+        self._lanes: dict[frozenset[Plugin], Lane] = {}
 
     def open(self, plugins: Iterable[Plugin]) -> Lane:
-        """A lane for calls that may reach all of ``plugins``."""
-        lane: Lane = deque()
-        self._lanes.append((lane, frozenset(plugins)))
-        return lane
+        """The lane of calls that may reach all of ``plugins``; the same for the same ones."""
+        return self._lanes.setdefault(frozenset(plugins), deque())
 
     @property
     def busy(self) -> bool:
         """Whether a call is under way."""
-        return any(lane for lane, _ in self._lanes)
+        return any(tuple(self._lanes.values()))
 
     def reaching(self, plugin: Plugin) -> int:
         """How many calls may still reach a plugin."""
-        return sum(len(lane) for lane, plugins in self._lanes if lane and plugin in plugins)
+        # Copied at once: calls open lanes in other threads.
+        return sum(len(lane) for plugins, lane in tuple(self._lanes.items()) if lane and plugin in plugins)
 
 
 class Moved(Exception):

@@ -11,10 +11,10 @@ from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun
 from dagstack_plugins.parcels import packed
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.hearing import Hearing
-from dagstack_plugins.runtimes.processes import PluginWorkers, ProcessPool, deadline
+from dagstack_plugins.runtimes.processes import Died, PluginWorkers, ProcessPool, Reply
 from dagstack_plugins.wording import raised
 
-_GRACE: Final = 5.0
+_GRACE: Final = 2.0
 """Seconds beyond a limit that its own thread has to keep it."""
 
 
@@ -32,12 +32,21 @@ async def start_in_process(plugin: Plugin, pool: ProcessPool, guard: Guard, limi
         PluginError: if it fails there.
         Overrun: if it takes too long.
     """
-    assert plugin.context is not None
-    setup = packed(_given(plugin, plugin.context))
-    workers = plugin.workers = PluginWorkers(pool, setup, Hearing(plugin.context, plugin.label))
-    reply = await _asked(lambda: workers.start(_end(limit)), workers, plugin, guard, limit, "setup")
+    context = plugin.context
+    assert context is not None
+
+    def start() -> Reply:
+        # Here too, as resources are made for it.
+        setup = packed(_given(plugin, context))
+        workers = plugin.workers = PluginWorkers(pool, setup, limit.seconds, Hearing(context, plugin.label))
+        worker, reply = workers.take()
+        workers.give_back(worker)
+        return reply
+
+    plugin.workers = None
+    reply = await _asked(start, plugin, guard, limit, "setup")
     if "failed" in reply:
-        workers.kill()
+        plugin.workers.kill()
         raise _failed(reply["failed"], plugin)
 
 
@@ -51,37 +60,27 @@ async def stop_in_process(plugin: Plugin, guard: Guard, limit: Limit) -> Any:
         PluginError: if it fails there.
         Overrun: if it takes too long.
     """
-    workers = plugin.workers
-    replies = await _asked(lambda: workers.stop(_end(limit)), workers, plugin, guard, limit, "teardown")
+    replies = await _asked(lambda: plugin.workers.stop(limit.seconds), plugin, guard, limit, "teardown")
     for reply in replies:
         if "error" in reply:
             raise _failed(reply["error"], plugin)
     return not any(reply.get("requires_restart") for reply in replies)
 
 
-def _end(limit: Limit) -> float:
-    end = deadline(limit.seconds)
-    assert end is not None
-    return end
-
-
-async def _asked(
-    ask: Callable[[], Any], workers: PluginWorkers, plugin: Plugin, guard: Guard, limit: Limit, told: str
-) -> Any:
+async def _asked(ask: Callable[[], Any], plugin: Plugin, guard: Guard, limit: Limit, told: str) -> Any:
     """Let a thread wait for processes; whatever ends the waiting ends them, so that nothing is left behind."""
     try:
         return await guard.run(ask, (), Limit(limit.seconds + _GRACE, limit.field), told)
-    except (TimeoutError, Overrun):
-        workers.kill()
-        raise Overrun(f"{told} took longer than {limit}; its process was ended", leaked=False) from None
-    except EOFError:
-        workers.kill()
-        raise PluginError(f"its worker process died in {told}", kind=plugin.kind, plugin=plugin.name) from None
-    except Abandoned as error:
-        workers.kill()
-        raise Abandoned(str(error), leaked=False, cancelled=error.cancelled) from None
-    except BaseException:
-        workers.kill()
+    except BaseException as error:
+        if plugin.workers is not None:
+            plugin.workers.kill()
+        if isinstance(error, TimeoutError):  # an overrun of the guard's, too
+            raise Overrun(f"{told} took longer than {limit}; its process was ended", leaked=False) from None
+        if isinstance(error, Abandoned):
+            raise Abandoned(str(error), leaked=False, cancelled=error.cancelled) from None
+        if isinstance(error, Died):
+            died = f"its worker process {error}, in {told}"
+            raise PluginError(died, kind=plugin.kind, plugin=plugin.name) from None
         raise
 
 

@@ -199,9 +199,17 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     if plugin.workers is not None:
         plugin.workers.cancel()
     limit = _limit(plugin, "teardown_timeout_sec")
-    overrun = None
+    overrun, cancelled = await calls_ended(plugin.context, limit)
+    failure = await _torn_down(plugin, overrun, guard, limit, tell, logger)
+    if cancelled is not None:
+        raise cancelled
+    return failure
+
+
+async def _torn_down(
+    plugin: Plugin, overrun: Overrun | None, guard: Guard, limit: Limit, tell: Tell, logger: logging.Logger
+) -> Exception | None:
     try:
-        overrun = await calls_ended(plugin.context, limit)
         if plugin.workers is not None:
             said = await stop_in_process(plugin, guard, limit)
         else:
@@ -214,8 +222,9 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
     except Exception as error:
         told = [] if error is overrun else [f"teardown failed{place_of(error)}: {raised(error)}"]
         told += [] if overrun is None else [str(overrun)]
+        still = plugin.context is not None and plugin.context.in_flight > 0
         # What runs in a process was ended with it.
-        leaked = plugin.workers is None and (overrun is not None or isinstance(error, Overrun))
+        leaked = plugin.workers is None and (still or (isinstance(error, Overrun) and error is not overrun))
         plugin.become(PluginState.LEAKED if leaked else PluginState.STOPPED, "; ".join(told), error)
         return error
     else:

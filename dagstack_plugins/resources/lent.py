@@ -110,9 +110,14 @@ class LentResources:
         await self._close(blocking=False)
 
     async def _close(self, blocking: bool) -> None:
-        with self._lock:
-            self._released = True
+        self._released = True
+        # Not waited for: a factory that hangs holds it, and an event loop would wait here.
+        locked = self._lock.acquire(blocking=False)
+        try:
             self.__dict__.clear()
+        finally:
+            if locked:
+                self._lock.release()
         failures = await self._own.close(blocking=blocking)
         self._on_release(self)
         raise_failures(f"resources of {self._whose()} failed to close", failures)
@@ -131,7 +136,10 @@ class LentResources:
             if offer is None:
                 raise self._error(f"{self._whose()} requires the resource {name!r}, which the host has not registered")
             if name not in self.__dict__:  # another thread may have been faster
-                self.__dict__[name] = self._take(offer)
+                resource = self._take(offer)
+                if self._released:  # meanwhile
+                    raise self._error(f"{self._whose()} was torn down while the resource {name!r} was made for it")
+                self.__dict__[name] = resource
             return self.__dict__[name]
 
     def _take(self, offer: Offer) -> Any:

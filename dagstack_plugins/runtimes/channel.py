@@ -53,6 +53,7 @@ class Channel:
             raise TooLong(f"{len(message)} bytes are more than {LIMIT}")
         rest = memoryview(_HEAD.pack(len(message)) + message)
         while rest:
+            _check(until)
             try:
                 rest = rest[self._socket.send(rest) :]
             except BlockingIOError:
@@ -79,6 +80,7 @@ class Channel:
     def _read(self, length: int, until: float | None) -> bytes:
         parts = []
         while length:
+            _check(until)
             try:
                 part = self._socket.recv(min(length, _CHUNK))
             except BlockingIOError:
@@ -115,3 +117,13 @@ class Channel:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+
+    def forget(self) -> None:
+        """Let go of this end in a forked process, without a sign to the other one."""
+        self._socket.close()
+
+
+def _check(until: float | None) -> None:
+    """What keeps coming is no reason to wait for longer."""
+    if until is not None and time.monotonic() >= until:
+        raise TimeoutError

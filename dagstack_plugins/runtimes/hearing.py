@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final
 
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.runtimes.channel import LIMIT
 from dagstack_plugins.wording import shown
 
 _log: Final = logging.getLogger("dagstack_plugins")
@@ -24,7 +26,7 @@ class Hearing:
         self._context = context
         self._label = label
 
-    def __call__(self, told: str, what: Any) -> Any:
+    def __call__(self, told: str, what: Any) -> bytes | None:
         """Take one thing that was told, or answer a question.
 
         Args:
@@ -40,11 +42,14 @@ class Hearing:
         try:
             if hear is None:
                 raise ValueError("a worker process tells no such thing")
-            return {"value": hear(*what)}
+            answer = json.dumps({"value": hear(*what)}).encode()
+            if len(answer) > LIMIT:
+                raise ValueError(f"it takes {len(answer)} bytes as JSON, and at most {LIMIT} go to a worker process")
         except Exception as error:
             if told != "checkpoint":
                 _log.warning("worker process of %s: %s %s: %r", self._label, told, shown(what), error)
-            return {"error": type(error).__name__, "message": str(error)}
+            return json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
+        return answer
 
     def _progress(self, type_: str, percent: float | None, message: str, payload: Any) -> None:
         if percent is None:
@@ -54,12 +59,14 @@ class Hearing:
 
     def _line(self, name: str, level: int, message: str, error: str | None) -> None:
         own = self._context.logger
-        # What its libraries log is told under the plugin's name as well.
-        logger = own if name == own.name else own.getChild(name)
-        if logger.isEnabledFor(level):
-            record = logger.makeRecord(logger.name, level, self._label, 0, message, (), None)
+        if own.isEnabledFor(level):
+            # What its libraries log is told under the plugin's name as well; no logger is made of what came from there.
+            mine = name == own.name or name.startswith(f"{own.name}.")
+            record = own.makeRecord(
+                name if mine else f"{own.name}.{name}", level, self._label, 0, "%s", (message,), None
+            )
             record.exc_text = error
-            logger.handle(record)
+            own.handle(record)
 
     def _checkpoint(self, operation: str, *args: Any) -> Any:
         # The scope is the plugin's, whatever it says over there.

@@ -49,7 +49,7 @@ class WorkerThreads:
                 self._start()
             if self._threads == 0:
                 self._queue.remove(job)
-                raise RuntimeError("the system has no thread left for a plugin that says thread_cpu_bound")
+                raise RuntimeError("the system has no thread left for the call")
         return job
 
     def _start(self) -> None:
@@ -66,6 +66,7 @@ class WorkerThreads:
             with self._changed:
                 if job.lost:  # another thread has taken this one's place
                     return
+            del job  # whatever it holds should not wait with this thread for the next one
 
     def _next(self) -> Job | None:
         with self._changed:

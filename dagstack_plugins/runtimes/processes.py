@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from dagstack_plugins.gate import Gate
@@ -23,8 +24,8 @@ from dagstack_plugins.runtimes.channel import Channel
 from dagstack_plugins.runtimes.pools import WorkerThreads
 
 Reply = dict[str, Any]
-Hear = Callable[[str, Any], Any]
-"""Takes what a plugin tells or asks while it works, and gives the answer to a question."""
+Hear = Callable[[str, Any], bytes | None]
+"""Takes what a plugin tells or asks while it works, and gives the message that answers a question."""
 
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -32,6 +33,14 @@ _BOOT: Final = (
 )
 _LAST_WORDS: Final = 1.0
 """Seconds that a process has to end after it was told to."""
+
+
+class Died(EOFError):
+    """A process ended under a call.
+
+    Args:
+        how: how it ended, for people: ``exited with status 3``.
+    """
 
 
 class ProcessPool:
@@ -57,53 +66,46 @@ class PluginWorkers:
     Args:
         pool: says how many work at once.
         setup: the first message to each: how to load the plugin, and set it up.
+        seconds: how long that may take.
         hear: takes what the plugin tells while it works.
     """
 
-    def __init__(self, pool: ProcessPool, setup: bytes, hear: Hear) -> None:
+    def __init__(self, pool: ProcessPool, setup: bytes, seconds: float, hear: Hear) -> None:
         self.pool = pool
         self._setup = setup
+        self._seconds = seconds
         self._hear = hear
         self._idle: deque[WorkerProcess] = deque()
         self._all: set[WorkerProcess] = set()
         self._lock = threading.Lock()
         self._ended = False
 
-    def start(self, until: float) -> Reply:
-        """Set the plugin up in a first process; what came of it.
-
-        Raises:
-            TimeoutError: if that takes too long.
-            EOFError: if the process died.
-        """
-        worker, reply = self._started(until)
-        self.give_back(worker)
-        return reply
-
-    def take(self, until: float | None) -> tuple[WorkerProcess, Reply]:
-        """A process where the plugin is set up, for one call, and what came of its setup.
+    def take(self) -> tuple[WorkerProcess, Reply]:
+        """A process for one call, and, if it was started for that, what came of the plugin's setup there.
 
         Raises:
             TimeoutError: if setting it up takes too long.
-            EOFError: if the process died meanwhile.
+            Died: if the process died meanwhile.
+            OSError: if the system has no process for it.
+            ValueError: if it sends what is no reply.
         """
         while True:
             try:
                 worker = self._idle.pop()
             except IndexError:
-                return self._started(until)
+                return self._started()
             if worker.alive():
                 return worker, {}
             self.drop(worker)
 
-    def _started(self, until: float | None) -> tuple[WorkerProcess, Reply]:
+    def _started(self) -> tuple[WorkerProcess, Reply]:
         with self._lock:
             if self._ended:
-                raise EOFError
+                raise Died("was ended, as the plugin was stopped")
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:
-            return worker, worker.ask(self._setup, until)
+            return worker, worker.ask(self._setup, time.monotonic() + self._seconds)
         except BaseException:
             self.drop(worker)
             raise
@@ -119,6 +121,7 @@ class PluginWorkers:
     def drop(self, worker: WorkerProcess) -> None:
         """End a process that is of no use any more, whatever it does."""
         worker.kill()
+        worker.reap()
         with self._lock:
             self._all.discard(worker)
 
@@ -127,11 +130,11 @@ class PluginWorkers:
         for worker in self._every():
             worker.cancel()
 
-    def stop(self, until: float) -> list[Reply]:
+    def stop(self, seconds: float) -> list[Reply]:
         """Tear the plugin down in all its processes, and end them, those that still work included.
 
         Args:
-            until: when to give up, by ``time.monotonic()``.
+            seconds: how long that may take.
 
         Returns:
             What came of each teardown.
@@ -139,14 +142,19 @@ class PluginWorkers:
         Raises:
             TimeoutError: if one took too long; all were ended.
         """
+        until = time.monotonic() + seconds
         with self._lock:
             self._ended = True
             idle = list(self._idle)
             self._idle.clear()
         replies, late = [], False
         for worker in idle:
+            with suppress(EOFError, TimeoutError):  # told of below
+                worker.begin(b'{"teardown": null}', until)
+        for worker in idle:
             try:
-                replies.append(worker.ask(b'{"teardown": null}', until))
+                replies.append(worker.reply(until))
+                worker.leave()
             except TimeoutError:
                 late = True
             except (EOFError, ValueError):  # it died before, of which its caller was told
@@ -171,40 +179,42 @@ class PluginWorkers:
 class WorkerProcess:
     """A fresh interpreter, which serves one plugin.
 
-    Its standard input is a pipe that breaks when this process dies, so that it never outlives its host; what it prints
-    goes where the host's output goes.
+    Its standard input is a pipe that breaks when this process dies, which it watches; what it prints goes where the
+    host's output goes.
 
     Args:
         hear: takes what the plugin tells while it works.
+
+    Raises:
+        OSError: if the system has none.
     """
 
     def __init__(self, hear: Hear) -> None:
         self._hear = hear
+        self._number = 0
+        self._host = os.getpid()
         ours, theirs = socket.socketpair()
-        path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, path, str(theirs.fileno())],
-                stdin=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                # A group of its own: the terminal's interrupts are the host's affair, and what it starts ends with it.
-                start_new_session=True,
-            )
+        path = json.dumps([os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)])  # noqa: PTH100
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    # -P: the working directory is no place to import from, unless the host's own path says so.
+                    [sys.executable, "-P", "-c", _BOOT, path, str(theirs.fileno())],
+                    stdin=subprocess.PIPE,
+                    pass_fds=(theirs.fileno(),),
+                    # A group of its own: the terminal's interrupts are the host's affair, and most of what it starts
+                    # ends with it.
+                    start_new_session=True,
+                )
+        except BaseException:
+            ours.close()
+            raise
         self._channel = Channel(ours, self.alive)
+        _every.add(self)
 
     def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
-    @property
-    def ended_by(self) -> str:
-        """How it ended, for people."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LAST_WORDS)
-        code = self._process.returncode
-        if code is None:
-            return "closed its connection"
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        """Whether it runs, and is this process's own: not that of the one from which this was forked."""
+        return self._host == os.getpid() and self._process.poll() is None
 
     def ask(self, message: bytes, until: float | None) -> Reply:
         """Send a message, and wait for the reply.
@@ -215,46 +225,102 @@ class WorkerProcess:
 
         Raises:
             TimeoutError: after that.
-            EOFError: if it died.
+            Died: if it died.
             ValueError: if it sends what is no reply.
         """
-        self._channel.send(message, until)
-        while True:
-            reply = json.loads(self._channel.receive(until))
-            if not isinstance(reply, dict):
-                raise ValueError(f"expected an object, found {type(reply).__name__}")
-            told = reply.get("told")
-            if not isinstance(told, str):
-                return reply
-            answer = self._hear(told, reply.get("what"))
-            if reply.get("asks"):
-                self._channel.send(json.dumps(answer).encode(), until)
+        self.begin(message, until)
+        return self.reply(until)
+
+    def begin(self, message: bytes, until: float | None) -> None:
+        """Send a message; for what it raises, see ``ask``."""
+        self._number += 1
+        with self._dying():
+            self._channel.send(message, until)
+
+    def reply(self, until: float | None) -> Reply:
+        """Wait for the reply to the last message; for what it raises, see ``ask``."""
+        with self._dying():
+            while True:
+                if until is not None and time.monotonic() >= until:  # however much it tells meanwhile
+                    raise TimeoutError
+                reply = json.loads(self._channel.receive(until))
+                if not isinstance(reply, dict):
+                    raise ValueError(f"expected an object, found {type(reply).__name__}")
+                told = reply.get("told")
+                if isinstance(told, str):
+                    answer = self._hear(told, reply.get("what"))
+                    if reply.get("asks") and answer is not None:
+                        self._channel.send(answer, until)
+                elif reply.get("number") != self._number:  # a fork of it answers as well, say
+                    raise ValueError(f"expected the reply to message {self._number}, found {reply.get('number')!r}")
+                else:
+                    return reply
+
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
+        try:
+            yield
+        except EOFError:
+            raise Died(self._how_it_ended()) from None
+
+    def _how_it_ended(self) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORDS)
+        code = self._process.returncode
+        if code is None:
+            return "closed its connection, and was ended"
+        if code >= 0:
+            return f"exited with status {code}"
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"was ended by {name}"
 
     def cancel(self) -> None:
         """Tell the plugin to hurry; it hears that while it works."""
-        self._tell(b"c")
-
-    def _tell(self, message: bytes) -> None:
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):  # it is gone
-            self._process.stdin.write(message)
+            self._process.stdin.write(b"c")
             self._process.stdin.flush()
 
-    def kill(self) -> None:
-        """End it, and all that it started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._channel.close()
+    def leave(self) -> None:
+        """Give it a moment to end by itself, after its teardown."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_WORDS)
+
+    def kill(self) -> None:
+        """End it, and what it started in its group; waits for nothing."""
+        if self._host == os.getpid():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._channel.close()
+
+    def reap(self) -> None:
+        """Wait until it is gone, and let go of all that led to it."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORDS)
+        self._let_go()
+
+    def forget(self) -> None:
+        """In a fork of the host: it is the host's, and must not be kept alive, nor hurt, from here."""
+        self._channel.forget()
+        self._process.returncode = 0  # as far as this process is concerned
+        self._let_go()
+
+    def _let_go(self) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
 
 
-def deadline(seconds: float | None) -> float | None:
-    """So many seconds from now, by ``time.monotonic()``."""
-    return None if seconds is None else time.monotonic() + seconds
+_every: Final[weakref.WeakSet[WorkerProcess]] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for worker in list(_every):
+        worker.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 def request(hook: str, payload: Any, metadata: Mapping[str, Any]) -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +92,65 @@ def test_discover_grows_as_its_input_does(beside: Any, tmp_path: Path) -> None:
         at_most=11,
         rounds=3,
     )
+
+
+MANIFEST = {"kind": "dag_listener", "runtime": "in_process", "core_version": ">=0.1"}
+
+
+class Listener:
+    def pre_execute(self) -> None: ...
+
+
+class AsyncSleeper(Listener):
+    async def setup(self) -> None:
+        await asyncio.sleep(0.1)
+
+
+class Sleeper(Listener):
+    def setup(self) -> None:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("cls", [AsyncSleeper, Sleeper])
+def test_setups_run_side_by_side(beside: Any, cls: type) -> None:
+    def start_and_stop() -> None:
+        registry = PluginRegistry()
+        for number in range(100):
+            registry.register(cls, {**MANIFEST, "name": f"p{number}"})
+        with registry.running():
+            pass
+
+    what = "async def" if cls is AsyncSleeper else "def"
+    beside(f"100 plugins whose `{what} setup` sleeps 0.1 s", start_and_stop, "0.1 s", lambda: time.sleep(0.1), rounds=5)
+
+
+def registered(plugins: int) -> PluginRegistry:
+    registry = PluginRegistry()
+    for number in range(plugins):
+        registry.register(Listener, {**MANIFEST, "name": f"p{number}"})
+    return registry
+
+
+def test_one_kind_grows_as_its_plugins_do(beside: Any, noted: Callable[[str], None]) -> None:
+    def start_and_call(plugins: int) -> None:
+        registry = registered(plugins)
+        with registry.running():
+            registry.kind("dag_listener").pre_execute(run_id="r", event="pre_execute")
+
+    beside(
+        "10,000 plugins of one kind: register, start, call, stop",
+        lambda: start_and_call(10_000),
+        "1,000 plugins",
+        lambda: start_and_call(1000),
+        at_most=11,
+        rounds=3,
+    )
+    registered(10)
+    tracemalloc.start()
+    registry = registered(1000)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    noted(f"{size / 1000:,.0f} bytes for each registered plugin, of {len(registry.list_manifests()):,}")
 
 
 @pytest.fixture

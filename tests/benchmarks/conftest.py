@@ -30,6 +30,13 @@ class Row:
 
 
 _rows: list[Row] = []
+_notes: list[str] = []
+
+
+@pytest.fixture
+def noted() -> Callable[[str], None]:
+    """Takes a line to print below the table."""
+    return _notes.append
 
 
 @pytest.fixture
@@ -84,6 +91,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for row in _rows:
         aim = f"{row.at_most:g}" if row.at_most is not None else ""
         terminalreporter.write_line(f"| {row.what} | {row.beside} | {row.ratio:.2f} | {aim} | {_told(row.seconds)} |")
+    for note in _notes:
+        terminalreporter.write_line(note)
 
 
 def _told(seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dagstack_plugins import PluginContext, PluginState, PluginUnavailable, TeardownErrors
+from dagstack_plugins import PluginContext, PluginState, PluginUnavailable, SingletonDispatcher, TeardownErrors
 
 HOOKS = {
     "single": {"dispatch": "singleton"},
@@ -188,6 +188,40 @@ def test_a_call_that_does_not_end_is_told_of_and_leaves_the_plugin_leaked(new_ho
         assert slow.events == ["teardown with 1 in flight"]
         slow.go_on.set()
         assert answer.result(10) == PAYLOAD, "its caller gets the answer all the same"
+
+
+async def test_a_teardown_that_is_given_up_while_calls_run_tears_down_all_the_same(new_host: Any) -> None:
+    host = new_host({"single": {"dispatch": "singleton", "async": True}}, "part")
+    events, go_on = [], asyncio.Event()
+
+    async def single(self: Any, payload: Any) -> str:
+        await go_on.wait()
+        events.append("answered")
+        return "done"
+
+    async def teardown(self: Any) -> None:
+        events.append("teardown")
+
+    host.add("one", single=single, teardown=teardown)
+    await host.registry.setup_all()
+    call = asyncio.create_task(host.call("single"))
+    await asyncio.sleep(0.01)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(host.registry.teardown_all(), 0.05)
+    assert events == ["teardown"]
+    assert host.states() == {"one": PluginState.LEAKED}
+    go_on.set()
+    assert await call == "done"
+
+
+def test_dispatchers_made_for_each_call_leave_nothing_behind(new_host: Any) -> None:
+    host = new_host({"single": {"dispatch": "singleton"}}, "part")
+    host.add("one", single=lambda self, payload: "one")
+    with host.registry.running():
+        for _ in range(3):
+            assert SingletonDispatcher(host.registry, "part", "single")(PAYLOAD) == "one"
+        traffic = host.registry.slot("part").table().traffic
+        assert len(traffic._lanes) == 1
 
 
 def test_a_teardown_that_fails_under_a_running_call_tells_of_both(new_host: Any, slow: Slow) -> None:
