@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,7 +54,7 @@ class PluginContext:
         self._store = MemoryCheckpoints() if checkpoint_store is None else checkpoint_store
         self.progress = Progress(self._sink, "", "")
         self.checkpoint = Checkpoint(self._store, "")
-        self._cancelled = threading.Event()
+        self._cancelled = False
         self._count: Callable[[], int] = int
 
     def for_plugin(
@@ -104,8 +103,8 @@ class PluginContext:
     @property
     def cancelled(self) -> bool:
         """Whether the host wants the plugin to stop; long loops look at it now and then."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def cancel(self) -> None:
         """Ask the plugin to stop."""
-        self._cancelled.set()
+        self._cancelled = True

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import attrs
 
-from dagstack_plugins.calls import Call
 from dagstack_plugins.dispatch.ending import Checked, Ending
 from dagstack_plugins.dispatch.remote import Remote
 from dagstack_plugins.dispatch.threaded import Threaded
@@ -81,7 +80,7 @@ def invoker(plugin: Plugin, binding: Binding, codec: HookCodec) -> Callable[[Any
         binding: how its method is called.
         codec: the border of the hook.
     """
-    invoke = binding.invoker(plugin.context, typed=codec.typed, call=Call(codec.kind.name, codec.hook.name))
+    invoke = binding.invoker(plugin.context, typed=codec.typed, call=codec.call)
     if codec.typed and (own := plugin.own_inputs.get(codec.hook.name)) is not None:
         return _checked_by_plugin(invoke, own, plugin, codec)
     return invoke

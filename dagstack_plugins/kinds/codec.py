@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 import attrs
 import jsonschema_rs
 
+from dagstack_plugins.calls import Call
 from dagstack_plugins.errors import Fault, PayloadInvalid
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
@@ -42,6 +43,7 @@ class HookCodec:
 
     Attributes:
         kind, hook: whose border it is.
+        call: what native pluggy implementations are told beside their payload.
         input: what inputs are made into.
         properties: the declared input properties, in the order that positional arguments bind in.
         hands_back: whether callers get what the plugin returned, as it is.
@@ -60,6 +62,7 @@ class HookCodec:
     def __init__(self, kind: Kind, hook: Hook, types: PayloadTypes, validate: Validate) -> None:
         self.kind = kind
         self.hook = hook
+        self.call = Call(kind.name, hook.name)
         self.input: Shape = types.inputs[hook.name]
         self.typed = validate is not Validate.OFF
         self.properties: tuple[str, ...] = tuple(_declared(self.input))

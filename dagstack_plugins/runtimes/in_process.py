@@ -84,9 +84,7 @@ def bind_hooks(instance: Any, compiled: CompiledKind, manifest: PluginManifest, 
 def slips(instance: Any, compiled: CompiledKind, bindings: Mapping[str, Binding]) -> Iterator[str]:
     """What is admitted, and yet was likely meant otherwise."""
     absent = [name for name in compiled.kind.hooks if name not in bindings]
-    for name, meant in nearly_hooks(type(instance), absent):
-        if name in bindings:  # it is a hook itself: `charge` beside an absent `charged`
-            continue
+    for name, meant in nearly_hooks(type(instance), absent, but=bindings):
         yield f"{name!r} is no hook of its kind, and nothing calls it; did you mean {meant!r}?"
     for name, binding in bindings.items():
         nearly = near(binding.whole, binding.attributes, at_least=0.7) if binding.whole is not None else None
@@ -95,15 +93,16 @@ def slips(instance: Any, compiled: CompiledKind, bindings: Mapping[str, Binding]
             yield f"{whole}; did you mean {nearly!r}?"
 
 
-def nearly_hooks(cls: type, absent: Collection[str]) -> Iterator[tuple[str, str]]:
+def nearly_hooks(cls: type, absent: Collection[str], but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Methods whose name is nearly that of a hook which the class doesn't have, each with that hook.
 
     Args:
         cls: a plugin's class.
         absent: the hooks that it doesn't have.
+        but: methods that are hooks themselves: `charge` beside an absent `charged`.
     """
     for name, value in vars(cls).items() if absent else ():
-        meant = near(name, absent, at_least=0.8) if callable(value) else None
+        meant = near(name, absent, at_least=0.8) if name not in but and callable(value) else None
         if meant is not None:
             yield name, meant
 
