@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from dagstack_plugins.calls import StopChain
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import Plugin, PluginState
 
+_DEGRADED: Final = PluginState.DEGRADED
 Fail = Callable[[BaseException], NoReturn]
 Invoke = Callable[[Any], Any]
 
@@ -63,34 +64,47 @@ class Checked:
             value = value.with_value(self._codec.result(value.value, self._name)) if value.has_value else value
         else:
             value = self._codec.result(value, self._name)
-        if self._plugin.state is PluginState.DEGRADED:
+        if self._plugin.state is _DEGRADED:
             self._plugin.recover()
         return value
 
     # The same as `finish`, without a function's call where it can be: this is most of what a call costs.
     def around(self, invoke: Invoke, fail: Fail) -> Invoke:
         """A plain method with this ending."""
-        plugin, finish, degraded = self._plugin, self.finish, PluginState.DEGRADED
-        from_dict = self._codec.short_result
+        if self._codec.hands_back:
+            return _handing_back(self._plugin, invoke, fail)
+        return _checking(self._plugin, self._codec.short_result, self.finish, invoke, fail)
 
-        def block_handing_back(payload: Any) -> Any:
-            try:
-                value = invoke(payload)
-            except BaseException as error:
-                fail(error)
-            if plugin.state is degraded:
-                plugin.recover()
-            return value
 
-        def block(payload: Any) -> Any:
-            try:
-                value = invoke(payload)
-            except BaseException as error:
-                fail(error)
-            if type(value) is dict and from_dict is not None and plugin.state is not degraded:
-                result = from_dict(value)
-                if result is not None:
-                    return result
-            return finish(value)
+def _handing_back(plugin: Plugin, invoke: Invoke, fail: Fail) -> Invoke:
+    def block(payload: Any) -> Any:
+        try:
+            value = invoke(payload)
+        except BaseException as error:
+            fail(error)
+        if plugin.state is _DEGRADED:
+            plugin.recover()
+        return value
 
-        return block_handing_back if self._codec.hands_back else block
+    return block
+
+
+def _checking(
+    plugin: Plugin,
+    from_dict: Callable[[dict[str, Any]], Any] | None,
+    finish: Callable[[Any], Any],
+    invoke: Invoke,
+    fail: Fail,
+) -> Invoke:
+    def block(payload: Any) -> Any:
+        try:
+            value = invoke(payload)
+        except BaseException as error:
+            fail(error)
+        if type(value) is dict and from_dict is not None and plugin.state is not _DEGRADED:
+            result = from_dict(value)
+            if result is not None:
+                return result
+        return finish(value)
+
+    return block

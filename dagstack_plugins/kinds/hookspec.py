@@ -8,7 +8,6 @@ import re
 import string
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -105,7 +104,7 @@ def _invalid(file: Path | None, faults: list[Fault], data: Any = None) -> Hooksp
 @cache
 def hookspec_schema() -> dict[str, Any]:
     """The shape of a hookspec, as a JSON Schema (2020-12)."""
-    text = files("dagstack_plugins.kinds").joinpath("hookspec.schema.json").read_text("utf-8")
+    text = Path(__file__).with_name("hookspec.schema.json").read_text("utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 import threading
 import warnings
 import weakref
@@ -38,6 +36,8 @@ class ScopedTempDir:
     """
 
     def __init__(self, *, prefix: str = "dagstack-") -> None:
+        import tempfile  # imported here: with what it needs it takes 3 ms, and few plugins want a folder
+
         self.path = Path(tempfile.mkdtemp(prefix=prefix)).resolve()
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _dropped, self.path, os.getpid())
@@ -123,6 +123,8 @@ def _dropped(path: Path, maker: int | None) -> None:
 
 
 def _remove(path: Path) -> None:
+    import shutil
+
     try:
         shutil.rmtree(path)
     except OSError:
