@@ -19,6 +19,8 @@ import tomli
 
 from dagstack_plugins import PluginRegistry
 
+pytestmark = pytest.mark.timeout(600)  # for slow machines: ten thousand plugins, several times
+
 PLUGIN = """
 class Plugin:
     def work(self, payload):

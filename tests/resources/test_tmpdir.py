@@ -99,7 +99,7 @@ def test_closing_removes_what_is_read_only() -> None:
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_closing_removes_what_is_read_only_for_those_who_may_not_do_all() -> None:
     program = (
-        "import os\n"
+        "import os, shutil, tempfile\n"
         "from dagstack_plugins.resources import ScopedTempDir\n"
         "os.setuid(65534)  # after the imports, as somebody else may not read them\n"
         "tmpdir = ScopedTempDir()\n"
