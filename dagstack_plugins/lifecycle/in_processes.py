@@ -35,18 +35,18 @@ async def start_in_process(plugin: Plugin, pool: ProcessPool, guard: Guard, limi
     context = plugin.context
     assert context is not None
 
+    workers = plugin.workers = PluginWorkers(pool, limit.seconds, Hearing(context, plugin.label))
+
     def start() -> Reply:
-        # Here too, as resources are made for it.
-        setup = packed(_given(plugin, context))
-        workers = plugin.workers = PluginWorkers(pool, setup, limit.seconds, Hearing(context, plugin.label))
+        # In the thread too, as resources are made for it.
+        workers.setup = packed(_given(plugin, context))
         worker, reply = workers.take()
         workers.give_back(worker)
         return reply
 
-    plugin.workers = None
     reply = await _asked(start, plugin, guard, limit, "setup")
     if "failed" in reply:
-        plugin.workers.kill()
+        workers.kill()
         raise _failed(reply["failed"], plugin)
 
 
@@ -72,8 +72,7 @@ async def _asked(ask: Callable[[], Any], plugin: Plugin, guard: Guard, limit: Li
     try:
         return await guard.run(ask, (), Limit(limit.seconds + _GRACE, limit.field), told)
     except BaseException as error:
-        if plugin.workers is not None:
-            plugin.workers.kill()
+        plugin.workers.kill()
         if isinstance(error, TimeoutError):  # an overrun of the guard's, too
             raise Overrun(f"{told} took longer than {limit}; its process was ended", leaked=False) from None
         if isinstance(error, Abandoned):

@@ -26,7 +26,7 @@ class Hearing:
         self._context = context
         self._label = label
 
-    def __call__(self, told: str, what: Any) -> bytes | None:
+    def __call__(self, told: str, what: Any) -> bytes:
         """Take one thing that was told, or answer a question.
 
         Args:

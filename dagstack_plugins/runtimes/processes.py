@@ -24,8 +24,8 @@ from dagstack_plugins.runtimes.channel import Channel
 from dagstack_plugins.runtimes.pools import WorkerThreads
 
 Reply = dict[str, Any]
-Hear = Callable[[str, Any], bytes | None]
-"""Takes what a plugin tells or asks while it works, and gives the message that answers a question."""
+Hear = Callable[[str, Any], bytes]
+"""Takes what a plugin tells or asks while it works, and gives the message that answers it, should it be a question."""
 
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -65,14 +65,17 @@ class PluginWorkers:
 
     Args:
         pool: says how many work at once.
-        setup: the first message to each: how to load the plugin, and set it up.
-        seconds: how long that may take.
+        seconds: how long the plugin's setup may take.
         hear: takes what the plugin tells while it works.
+
+    Attributes:
+        setup: the first message to each: how to load the plugin, and set it up.
     """
 
-    def __init__(self, pool: ProcessPool, setup: bytes, seconds: float, hear: Hear) -> None:
+    setup: bytes
+
+    def __init__(self, pool: ProcessPool, seconds: float, hear: Hear) -> None:
         self.pool = pool
-        self._setup = setup
         self._seconds = seconds
         self._hear = hear
         self._idle: deque[WorkerProcess] = deque()
@@ -105,7 +108,7 @@ class PluginWorkers:
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:
-            return worker, worker.ask(self._setup, time.monotonic() + self._seconds)
+            return worker, worker.ask(self.setup, time.monotonic() + self._seconds)
         except BaseException:
             self.drop(worker)
             raise
@@ -154,14 +157,17 @@ class PluginWorkers:
         for worker in idle:
             try:
                 replies.append(worker.reply(until))
-                worker.leave()
             except TimeoutError:
                 late = True
             except (EOFError, ValueError):  # it died before, of which its caller was told
                 pass
-        self.kill()
         if late:
+            self.kill()
             raise TimeoutError
+        until = time.monotonic() + _LAST_WORDS
+        for worker in idle:
+            worker.leave(until)
+        self.kill()
         return replies
 
     def kill(self) -> None:
@@ -201,6 +207,7 @@ class WorkerProcess:
                     # -P: the working directory is no place to import from, unless the host's own path says so.
                     [sys.executable, "-P", "-c", _BOOT, path, str(theirs.fileno())],
                     stdin=subprocess.PIPE,
+                    bufsize=0,
                     pass_fds=(theirs.fileno(),),
                     # A group of its own: the terminal's interrupts are the host's affair, and most of what it starts
                     # ends with it.
@@ -249,7 +256,7 @@ class WorkerProcess:
                 told = reply.get("told")
                 if isinstance(told, str):
                     answer = self._hear(told, reply.get("what"))
-                    if reply.get("asks") and answer is not None:
+                    if reply.get("asks"):
                         self._channel.send(answer, until)
                 elif reply.get("number") != self._number:  # a fork of it answers as well, say
                     raise ValueError(f"expected the reply to message {self._number}, found {reply.get('number')!r}")
@@ -279,12 +286,11 @@ class WorkerProcess:
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):  # it is gone
             self._process.stdin.write(b"c")
-            self._process.stdin.flush()
 
-    def leave(self) -> None:
+    def leave(self, until: float) -> None:
         """Give it a moment to end by itself, after its teardown."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LAST_WORDS)
+            self._process.wait(max(0.0, until - time.monotonic()))
 
     def kill(self) -> None:
         """End it, and what it started in its group; waits for nothing."""

@@ -397,13 +397,16 @@ class Storm:
             assert len(found) == len(set(found))
 
     async def change(self, calls: Sequence[asyncio.Future[None]]) -> int:
-        """Add, choose and remove plugins, one at a time, until all calls were made."""
+        """Add, choose, degrade and remove plugins, and some that never start, until all calls were made."""
         registry, number = self.host.registry, 0
         while not all(call.done() for call in calls):
             name, number = f"extra{number}", number + 1
             self.add(name, priority=random.choice([1, 99]), supports_languages=["python"])
             self.history.append(frozenset({"base", name}))
+            self.host.add(f"broken{number}", priority=2, setup=_fails, **dict.fromkeys(HOOKS, _tells("broken")))
             await registry.setup_all()
+            await registry.unregister("part", f"broken{number}")
+            registry.slot("part").accepted(name).degrade("told to", LookupError())
             registry.set_active("part", random.choice([name, "base"]))
             await asyncio.sleep(0.001)
             registry.set_active("part", random.choice(["base", None]))
@@ -429,6 +432,10 @@ async def test_threads_and_tasks_see_one_table_or_the_other(new_host: Any) -> No
 
 def _manifest(name: str, **fields: Any) -> dict[str, Any]:
     return {"name": name, "kind": "part", "core_version": ">=0.1", "runtime": "in_process", **fields}
+
+
+def _fails(plugin: Any) -> None:
+    raise LookupError
 
 
 def _tells(name: str) -> Any:
