@@ -18,7 +18,7 @@ from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.channel import LIMIT
-from dagstack_plugins.runtimes.processes import Died, PluginWorkers, Reply, WorkerProcess, request
+from dagstack_plugins.runtimes.processes import STOPPED, Died, PluginWorkers, Reply, WorkerProcess, request
 from dagstack_plugins.wording import raised
 
 
@@ -225,7 +225,7 @@ class _Call:
                 told = f"the call took longer than call_timeout_sec = {seconds:g}; its process was ended"
                 hook.fail(TimeoutError(told))
             if isinstance(error, Died):
-                raise hook.died(str(error)) from None
+                raise hook.died(STOPPED if workers.ended else str(error)) from None
             if isinstance(error, ValueError | RecursionError):  # it sends what is no reply, or one too long
                 raise hook.unfit(error) from None
             raise

@@ -35,6 +35,9 @@ _LAST_WORDS: Final = 1.0
 """Seconds that a process has to end after it was told to."""
 
 
+STOPPED: Final = "was ended, as the plugin was stopped"
+
+
 class Died(EOFError):
     """A process ended under a call.
 
@@ -70,6 +73,7 @@ class PluginWorkers:
 
     Attributes:
         setup: the first message to each: how to load the plugin, and set it up.
+        ended: whether the plugin was stopped; no call gets a process any more.
     """
 
     setup: bytes
@@ -81,7 +85,7 @@ class PluginWorkers:
         self._idle: deque[WorkerProcess] = deque()
         self._all: set[WorkerProcess] = set()
         self._lock = threading.Lock()
-        self._ended = False
+        self.ended = False
 
     def take(self) -> tuple[WorkerProcess, Reply]:
         """A process for one call, and, if it was started for that, what came of the plugin's setup there.
@@ -103,8 +107,8 @@ class PluginWorkers:
 
     def _started(self) -> tuple[WorkerProcess, Reply]:
         with self._lock:
-            if self._ended:
-                raise Died("was ended, as the plugin was stopped")
+            if self.ended:
+                raise Died(STOPPED)
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:
@@ -116,7 +120,7 @@ class PluginWorkers:
     def give_back(self, worker: WorkerProcess) -> None:
         """It can take the next call, if there is one to come."""
         with self._lock:
-            if not self._ended:
+            if not self.ended:
                 self._idle.append(worker)
                 return
         self.drop(worker)
@@ -147,7 +151,7 @@ class PluginWorkers:
         """
         until = time.monotonic() + seconds
         with self._lock:
-            self._ended = True
+            self.ended = True
             idle = list(self._idle)
             self._idle.clear()
         replies, late = [], False
@@ -173,7 +177,7 @@ class PluginWorkers:
     def kill(self) -> None:
         """End all processes, whatever they do."""
         with self._lock:
-            self._ended = True
+            self.ended = True
         for worker in self._every():
             self.drop(worker)
 

@@ -762,7 +762,7 @@ def test_a_call_that_outlasts_the_teardown_is_ended(host: Host) -> None:
         with pytest.raises(TeardownErrors, match="a call was still running"):
             running.__exit__(None, None, None)
         assert gone(pid)
-        with pytest.raises(PluginError):
+        with pytest.raises(PluginError, match="was ended, as the plugin was stopped"):
             call.result(10)
     assert host.status.state is PluginState.STOPPED
 
