@@ -89,8 +89,8 @@ class PluginRegistry:
         rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
         _installed(rules.runtime_for.values())
         for name, workers in (("thread_workers", thread_workers), ("process_workers", process_workers)):
-            if workers is not None and workers < 1:
-                raise ValueError(f"{name} is 1 or more, found {workers!r}")
+            if workers is not None and (type(workers) is not int or workers < 1):
+                raise ValueError(f"{name} is a whole number, 1 or more, found {shown(workers)}")
         self._home = HomeLoop(thread_workers, process_workers)
         self._looked_in: dict[str, None] = {}
         looked_in = self._looked_in

@@ -872,9 +872,9 @@ def test_a_coroutine_function_is_refused(host: Host) -> None:
     assert isinstance(caught.value.exceptions[0], PluginLoadError)
 
 
-@pytest.mark.parametrize("workers", [0, -1])
-def test_sizes_are_checked(workers: int) -> None:
-    with pytest.raises(ValueError, match="process_workers is 1 or more"):
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "4", True])
+def test_sizes_are_checked(workers: Any) -> None:
+    with pytest.raises(ValueError, match="process_workers is a whole number, 1 or more"):
         PluginRegistry(process_workers=workers)
 
 
