@@ -202,6 +202,9 @@ class Worker:
                 return {"stop": True} | ({"value": self._json(codec, value.value)} if value.has_value else {})
             return {"value": self._json(codec, value)}
         except PayloadInvalid as error:
+            mine = self._manifest.kind, hook
+            if (error.kind, error.hook) != mine or error.plugin not in (None, self._manifest.name):
+                return {"error": _told_of(error)}  # of a call that the plugin made
             faults = [[fault.path, fault.message] for fault in error.faults]
             return {"invalid": faults, "message": str(error), "side": error.side}
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: it is one call that failed

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol
 
 from dagstack_plugins.calls import StopChain
+from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.plugin import Plugin, PluginState
@@ -102,7 +103,12 @@ def _checking(
         except BaseException as error:
             fail(error)
         if type(value) is dict and from_dict is not None and plugin.state is not _DEGRADED:
-            result = from_dict(value)
+            try:
+                result = from_dict(value)
+            except BaseException as error:  # of what lies in it; the long way tells of that
+                if is_interrupt(error):
+                    raise
+                result = None
             if result is not None:
                 return result
         return finish(value)

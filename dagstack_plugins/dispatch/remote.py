@@ -18,7 +18,7 @@ from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.channel import LIMIT
-from dagstack_plugins.runtimes.processes import STOPPED, Died, PluginWorkers, Reply, WorkerProcess, request
+from dagstack_plugins.runtimes.processes import Died, PluginWorkers, Reply, WorkerProcess, request
 from dagstack_plugins.wording import raised
 
 
@@ -113,6 +113,11 @@ class Remote:
         told = f"the worker process of {self._whose} {how}, in hook {self.codec.hook.name!r}"
         return PluginError(f"{told}; the next call gets another process", **self._known)
 
+    def stopped(self) -> PluginUnavailable:
+        """The error for a call that outlasted its plugin."""
+        message = f"{self._whose} was stopped, and its worker processes were ended, in hook {self.codec.hook.name!r}"
+        return PluginUnavailable(message, reasons={str(self.plugin.name): "stopped"}, **self._known)
+
     def unfit(self, error: Exception) -> PluginError:
         """The error for a reply that is none."""
         told = f"{self._whose} broke the connection to its worker process, in hook {self.codec.hook.name!r}: {error}"
@@ -199,7 +204,7 @@ class _Call:
             seconds = manifest.startup_timeout_sec if manifest is not None else 0
             raise hook.not_started(f"its setup took longer than startup_timeout_sec = {seconds:g}") from None
         except Died as error:
-            raise hook.not_started(f"the process {error}") from None
+            raise hook.stopped() if workers.ended else hook.not_started(f"the process {error}") from None
         except (OSError, ValueError) as error:  # the system has none, or it sends what is no reply
             raise hook.not_started(raised(error)) from None
         if (failure := setup.get("failed")) is not None:
@@ -225,7 +230,7 @@ class _Call:
                 told = f"the call took longer than call_timeout_sec = {seconds:g}; its process was ended"
                 hook.fail(TimeoutError(told))
             if isinstance(error, Died):
-                raise hook.died(STOPPED if workers.ended else str(error)) from None
+                raise hook.stopped() if workers.ended else hook.died(str(error)) from None
             if isinstance(error, ValueError | RecursionError):  # it sends what is no reply, or one too long
                 raise hook.unfit(error) from None
             raise

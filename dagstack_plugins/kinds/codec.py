@@ -107,13 +107,22 @@ class HookCodec:
             PayloadInvalid: if it isn't what the hook takes.
         """
         if self._short_input is not None:
-            if type(data) in self._alike and (same := self._short_input.from_payload(data)) is not None:
-                return same
-            plain = data.to_dict() if isinstance(data, Payload) else data
-            payload = self._short_input.from_dict(plain) if type(plain) is dict else None
+            try:
+                payload = self._accepted_shortly(data, self._short_input)
+            except BaseException as error:  # of what lies in it; the long way tells of that
+                if is_interrupt(error):
+                    raise
+                payload = None
             if payload is not None:
                 return payload
         return self._accept_any(data, plugin)
+
+    def _accepted_shortly(self, data: Any, short: Shortcut) -> Any:
+        cls = type(data)
+        if (cls is self.input.type or cls is self._alike) and (same := short.from_payload(data)) is not None:
+            return same
+        plain = data.to_dict() if isinstance(data, Payload) else data
+        return short.from_dict(plain) if type(plain) is dict else None
 
     def _accept_any(self, data: Any, plugin: str | None = None) -> Any:
         try:
@@ -239,18 +248,21 @@ def _finisher(codec: HookCodec) -> Callable[[Any, str], Any]:
         return result_of_any
 
     def result(value: Any, plugin: str) -> Any:
-        payload = from_dict(value) if type(value) is dict else None
+        try:
+            payload = from_dict(value) if type(value) is dict else None
+        except BaseException as error:  # of what lies in it; the long way tells of that
+            if is_interrupt(error):
+                raise
+            payload = None
         return result_of_any(value, plugin) if payload is None else payload
 
     return result
 
 
-def _alike(shape: Shape, output: Shape) -> frozenset[type[Payload]]:
-    """The classes whose attributes mean what the input's do: what a chain's plugin returned goes to the next one."""
-    if shape.type is None:
-        return frozenset()
+def _alike(shape: Shape, output: Shape) -> type[Payload] | None:
+    """The output's class, if its attributes mean what the input's do: a chain's plugins hand it on."""
     mine, others = ((dict(_declared(one)), one.type and one.type._optional) for one in (shape, output))  # noqa: SLF001
-    return frozenset({shape.type, output.type} if output.type is not None and mine == others else {shape.type})
+    return output.type if mine == others else None
 
 
 def _hand_back(value: Any, plugin: str) -> Any:  # noqa: ARG001 - it takes what all the others take

@@ -10,6 +10,7 @@ from dagstack_plugins.errors import PluginError, PluginUnavailable
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun
 from dagstack_plugins.parcels import packed
 from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.runtimes.channel import LIMIT
 from dagstack_plugins.runtimes.hearing import Hearing
 from dagstack_plugins.runtimes.processes import Died, PluginWorkers, ProcessPool, Reply
 from dagstack_plugins.wording import raised
@@ -39,7 +40,10 @@ async def start_in_process(plugin: Plugin, pool: ProcessPool, guard: Guard, limi
 
     def start() -> Reply:
         # In the thread too, as resources are made for it.
-        workers.setup = packed(_given(plugin, context))
+        given = _given(plugin, context)
+        workers.setup = packed(given)
+        if len(workers.setup) > LIMIT:
+            raise _too_long(plugin, given, len(workers.setup))
         worker, reply = workers.take()
         workers.give_back(worker)
         return reply
@@ -100,6 +104,19 @@ def _given(plugin: Plugin, context: PluginContext) -> dict[str, Any]:
         "resources": context.registry.resource_registry.pack(plugin.manifest, context.resources),
         "level": context.logger.getEffectiveLevel(),
     }
+
+
+def _too_long(plugin: Plugin, given: dict[str, Any], length: int) -> PluginUnavailable:
+    parts = {"its configuration": given["config"]} | {
+        f"the resource {name!r}": parcel for name, parcel in given["resources"].items()
+    }
+    most = max(parts, key=lambda part: len(parts[part]))
+    return PluginUnavailable(
+        f"what it is set up with takes {length} bytes, and at most {LIMIT} go to a worker process; most of it is "
+        f"{most}: hand over a path, or let a factory make it there",
+        kind=plugin.kind,
+        plugin=plugin.name,
+    )
 
 
 def _failed(told: Any, plugin: Plugin) -> PluginError:

@@ -54,12 +54,14 @@ async def start_all(
             else:
                 _fail(plugin, blocked, logger)
                 tell(plugin)
-        await _together(
-            [_start(plugin, guard, make_context, processes, tell, logger) for plugin in ready if not _at_once(plugin)]
-        )
+        waiting = []
         for plugin in ready:
-            if _at_once(plugin):
-                await _start(plugin, guard, make_context, processes, tell, logger)
+            starting = _start(plugin, guard, make_context, processes, tell, logger)
+            if _at_once(plugin):  # first, so that those whose setup takes time can call them
+                await starting
+            else:
+                waiting.append(starting)
+        await _together(waiting)
 
 
 def _at_once(plugin: Plugin) -> bool:

@@ -35,9 +35,6 @@ _LAST_WORDS: Final = 1.0
 """Seconds that a process has to end after it was told to."""
 
 
-STOPPED: Final = "was ended, as the plugin was stopped"
-
-
 class Died(EOFError):
     """A process ended under a call.
 
@@ -108,7 +105,7 @@ class PluginWorkers:
     def _started(self) -> tuple[WorkerProcess, Reply]:
         with self._lock:
             if self.ended:
-                raise Died(STOPPED)
+                raise Died("was ended, as the plugin was stopped")
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:

@@ -133,3 +133,31 @@ def test_what_a_chain_passes_on_is_read_as_carefully(new_host: Any) -> None:
     host.add("two", pass_on=lambda self, payload: payload)
     with host.registry.running(), pytest.raises(PayloadInvalid, match="'one' passed on"):
         host.call("pass_on", {"a": 1})
+
+
+class _Exits(str):
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise SystemExit
+
+
+class _Unhashable(type):
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_key_that_exits_when_it_is_compared_is_a_key(new_host: Any, text: Any) -> None:
+    host = new_host({"say": {"dispatch": "chain", "input_schema": text, "output_schema": text}})
+    host.add("a", say=lambda self, payload: {_Exits("text"): "x"})
+    with host.registry.running():
+        assert host.call("say", text="")["text"] == "x"
+
+
+def test_an_object_whose_class_has_no_hash_fails_one_call(new_host: Any, text: Any) -> None:
+    odd = _Unhashable("Odd", (), {})()
+    for hook in ({"output_schema": text}, {}):
+        host = new_host({"say": {"dispatch": "chain", "input_schema": text, **hook}})
+        host.add("a", say=lambda self, payload: odd)
+        with host.registry.running(), pytest.raises(PayloadInvalid):
+            host.call("say", text="x")

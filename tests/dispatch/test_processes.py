@@ -437,7 +437,7 @@ async def test_a_teardown_that_is_cancelled_while_calls_run_leaves_no_process(ho
     await asyncio.sleep(0.1)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(host.registry.teardown_all(), 0.2)
-    with pytest.raises(PluginError):
+    with pytest.raises(PluginUnavailable):
         await call
     assert host.status.state is PluginState.STOPPED
     await host.registry.setup_all()
@@ -673,6 +673,21 @@ def test_a_plugin_whose_resources_cannot_travel_is_unavailable(host: Host, lent_
         del sys.modules["__main__"].Local  # type: ignore[attr-defined]
 
 
+def test_a_configuration_that_is_too_long_is_told(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagstack_plugins.lifecycle.in_processes.LIMIT", 5000)
+    host.add()
+    with host.registry.running(PluginContext(config={"tool": {"one": {"text": "x" * 9000}}})):
+        assert "at most 5000 go to a worker process; most of it is its configuration" in host.status.reason
+
+
+def test_a_payload_error_of_a_call_that_the_plugin_made_is_its_own_failure(one: Host) -> None:
+    code = (
+        "from dagstack_plugins import PayloadInvalid\nraise PayloadInvalid('bad', kind='other', hook='h', plugin='p')"
+    )
+    with pytest.raises(PluginError, match="raised PayloadInvalid: bad"):
+        one.run(code)
+
+
 def test_a_configuration_that_cannot_travel_is_told(host: Host) -> None:
     host.add()
     with host.registry.running(PluginContext(config={"tool": {"one": {"lock": threading.Lock()}}})):
@@ -762,7 +777,7 @@ def test_a_call_that_outlasts_the_teardown_is_ended(host: Host) -> None:
         with pytest.raises(TeardownErrors, match="a call was still running"):
             running.__exit__(None, None, None)
         assert gone(pid)
-        with pytest.raises(PluginError, match="was ended, as the plugin was stopped"):
+        with pytest.raises(PluginUnavailable, match="was stopped, and its worker processes were ended"):
             call.result(10)
     assert host.status.state is PluginState.STOPPED
 

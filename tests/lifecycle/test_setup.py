@@ -576,3 +576,18 @@ async def test_the_reason_of_a_failure_names_the_line(host: Any) -> None:
     await host.registry.setup_all()
     line = fails.__code__.co_firstlineno + 1
     assert host.status("a").reason == f"setup failed ({__file__}, line {line}): RuntimeError: no licence"
+
+
+async def test_plugins_without_a_setup_are_ready_before_others_are_set_up(host: Any) -> None:
+    seen = []
+
+    async def setup(plugin: Any, ctx: Any) -> None:
+        seen.append(host.states()["plain"])
+        plugin.setup = None  # it is asked for once
+
+    host.add("a", setup=setup)
+    host.add("plain")
+    await host.registry.setup_all()
+    assert seen == ["ready"]
+    assert host.states() == {"a": "ready", "plain": "ready"}
+    await host.registry.teardown_all()
