@@ -290,14 +290,12 @@ async def test_a_call_that_was_cancelled_when_it_had_ended_hurts_no_other(host: 
         task = asyncio.create_task(call(do="pid", seconds=0.05))
         await asyncio.sleep(0.01)
         time.sleep(0.3)  # it ends, and the loop does not hear of it
-        other = threading.Thread(target=lambda: None)
         task.cancel()
         with ThreadPoolExecutor(1) as threads:
             answer = threads.submit(host.registry.get_plugin("tool", "one").sync.execute, {"do": "pid", "seconds": 0.3})
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert answer.result(10)[1] == 2, "it was served by the same process"
-        assert not other.is_alive()
 
 
 async def test_a_blocking_call_on_the_loop_does_not_wait_for_an_awaited_one_for_ever(tmp_path: Path) -> None:
@@ -793,7 +791,6 @@ def test_a_plugin_that_watches_for_it_hurries(host: Host) -> None:
 
 def test_workers_end_with_a_host_that_is_killed(host: Host, tmp_path: Path) -> None:
     host.add()
-    pids = tmp_path / "pids"
     code = (
         "import sys\nfrom dagstack_plugins import PluginRegistry\n"
         f"registry = PluginRegistry(); registry.discover({str(tmp_path)!r})\n"
@@ -810,7 +807,6 @@ def test_workers_end_with_a_host_that_is_killed(host: Host, tmp_path: Path) -> N
     program.wait()
     program.stdout.close()
     assert gone(pid)
-    assert not pids.exists()
 
 
 def test_an_interrupted_caller_takes_its_call_along(host: Host, tmp_path: Path) -> None:
