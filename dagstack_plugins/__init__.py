@@ -85,21 +85,52 @@ _NAMES = {
         "ProgressSink",
     ),
     "registry": ("PluginRegistry",),
-    "resources": (
+    "resources.blob_files": ("FileBlobStore",),
+    "resources.blob_memory": (
+        "InMemoryBlobStore",
+        "MemoryBlobStore",
+    ),
+    "resources.blob_s3": ("S3BlobStore",),
+    "resources.blob_store": (
         "BlobNotFound",
+        "BlobStoreError",
+    ),
+    "resources.clock": (
+        "FrozenClock",
+        "SystemClock",
+    ),
+    "resources.http": (
+        "HttpError",
+        "HttpTimeout",
+    ),
+    "resources.http_client": ("HttpxClient",),
+    "resources.http_stub": (
+        "HttpCall",
+        "StubHttpClient",
+        "UnexpectedRequest",
+    ),
+    "resources.lent": ("LentResources",),
+    "resources.metering": ("Metering",),
+    "resources.protocols": (
         "BlobStore",
         "Clock",
-        "DeterministicRng",
-        "FrozenClock",
-        "InMemoryBlobStore",
-        "LentResources",
-        "MemoryBlobStore",
-        "RandomRng",
-        "ResourceRegistry",
+        "HttpClient",
+        "HttpResponse",
         "Rng",
-        "ScopedTempDir",
-        "SystemClock",
         "TempDir",
+    ),
+    "resources.rate_limit": (
+        "RateLimit",
+        "RateLimited",
+    ),
+    "resources.registry": ("ResourceRegistry",),
+    "resources.rng": (
+        "DeterministicRng",
+        "RandomRng",
+    ),
+    "resources.tmpdir": (
+        "DirectoryResource",
+        "ScopedTempDir",
     ),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}

@@ -37,7 +37,7 @@ from dagstack_plugins.kinds.payloads import PayloadTypes
 from dagstack_plugins.lifecycle.running import Running
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import USABLE, PluginStatus
-from dagstack_plugins.resources import ResourceRegistry
+from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop

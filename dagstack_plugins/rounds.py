@@ -21,7 +21,7 @@ from dagstack_plugins.lifecycle.configuration import misplaced, plugin_config
 from dagstack_plugins.lifecycle.order import Edges, dependencies, generations
 from dagstack_plugins.lifecycle.startup import start_all, stop_all
 from dagstack_plugins.plugin import Plugin, PluginState
-from dagstack_plugins.resources import ResourceRegistry
+from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.wording import shown

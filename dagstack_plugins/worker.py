@@ -27,7 +27,7 @@ from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.resources import ResourceRegistry
+from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.runtimes.channel import LIMIT, Channel
 from dagstack_plugins.wording import place_of, raised
 

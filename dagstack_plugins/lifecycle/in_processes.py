@@ -36,14 +36,12 @@ async def start_in_process(plugin: Plugin, pool: ProcessPool, guard: Guard, limi
     context = plugin.context
     assert context is not None
 
-    workers = plugin.workers = PluginWorkers(pool, limit.seconds, Hearing(context, plugin.label))
+    workers = plugin.workers = PluginWorkers(
+        pool, limit.seconds, Hearing(context, plugin.label), lambda number: _setup(plugin, context, number)
+    )
 
     def start() -> Reply:
         # In the thread too, as resources are made for it.
-        given = _given(plugin, context)
-        workers.setup = packed(given)
-        if len(workers.setup) > LIMIT:
-            raise _too_long(plugin, given, len(workers.setup))
         worker, reply = workers.take()
         workers.give_back(worker)
         return reply
@@ -87,8 +85,16 @@ async def _asked(ask: Callable[[], Any], plugin: Plugin, guard: Guard, limit: Li
         raise
 
 
-def _given(plugin: Plugin, context: PluginContext) -> dict[str, Any]:
-    """The first message to a process: what the plugin is set up with."""
+def _setup(plugin: Plugin, context: PluginContext, number: int) -> bytes:
+    """The first message to a process: what the plugin is set up with there."""
+    given = _given(plugin, context, f"{plugin.label}#{number}")
+    message = packed(given)
+    if len(message) > LIMIT:
+        raise _too_long(plugin, given, len(message))
+    return message
+
+
+def _given(plugin: Plugin, context: PluginContext, worker: str) -> dict[str, Any]:
     assert plugin.manifest is not None
     try:
         config = packed(context.config)
@@ -101,7 +107,7 @@ def _given(plugin: Plugin, context: PluginContext) -> dict[str, Any]:
     return {
         "recipe": plugin.recipe,
         "config": config,
-        "resources": context.registry.resource_registry.pack(plugin.manifest, context.resources),
+        "resources": context.registry.resource_registry.pack(plugin.manifest, context.resources, worker),
         "level": context.logger.getEffectiveLevel(),
     }
 

@@ -1,16 +1,16 @@
-"""The resource ``blob_store``: what a key may be, and a store in memory."""
+"""The resource ``blob_store``: what its keys and values may be, and what goes wrong with it."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from dagstack_plugins.resources.protocols import Keys
+from dagstack_plugins.wording import shown
 
-MAX_KEY_BYTES = 1024
+MAX_KEY_BYTES: Final = 1024
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # exactly Unicode's category Cc
+_CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # exactly Unicode's category Cc
 
 
 class BlobNotFound(KeyError):
@@ -28,6 +28,20 @@ class BlobNotFound(KeyError):
 
     def __str__(self) -> str:  # KeyError would show the bare repr of the key
         return f"no blob is stored under the key {self.key!r}: put() it first, or ask exists()"
+
+
+class BlobStoreError(OSError):
+    """A store could not do what it was asked: it is full, out of reach, or refuses.
+
+    Nothing was changed, unless the message says so. What went wrong below is the ``__cause__``; its ``errno``, if it
+    has one, is this error's too.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 def check_key(key: str) -> None:
@@ -66,91 +80,39 @@ def _fault_of(key: str) -> str | None:
     return None
 
 
-class InMemoryBlobStore:
-    """Blobs in a dictionary, for tests and development.
+def checked_data(data: bytes | bytearray | memoryview) -> bytes:
+    """The bytes of a blob, as they are now; a caller who changes its buffer later does not change the blob.
 
-    Example:
-        >>> import asyncio
-        >>> async def main():
-        ...     store = InMemoryBlobStore()
-        ...     await store.put("pages/1", b"one")
-        ...     return await store.list("pages/"), await store.get("pages/1")
-        >>> asyncio.run(main())
-        (['pages/1'], b'one')
-
-    .. versionadded:: 0.1
+    Raises:
+        TypeError: it is not bytes.
     """
-
-    def __init__(self) -> None:
-        # Each method does one dictionary operation, and those are atomic: threads need no lock.
-        self._blobs: dict[str, tuple[bytes, str | None]] = {}
-
-    async def put(self, key: str, data: bytes | bytearray | memoryview, *, content_type: str | None = None) -> None:
-        """Store a copy of ``data``, in place of what was there.
-
-        Args:
-            key: where; ``check_key`` tells the rules.
-            data: the bytes.
-            content_type: their MIME type, for ``content_type()``.
-
-        Raises:
-            TypeError: ``data`` is not bytes.
-            ValueError: ``key`` breaks a rule.
-        """
-        check_key(key)
-        if not isinstance(data, bytes | bytearray | memoryview):
-            raise TypeError(f"a blob is bytes, got {type(data).__name__}: encode it first, as in text.encode()")
-        self._blobs[key] = bytes(data), content_type
-
-    async def get(self, key: str) -> bytes:
-        """What is stored under ``key``.
-
-        Raises:
-            BlobNotFound: nothing is.
-            ValueError: ``key`` breaks a rule.
-        """
-        return self._find(key)[0]
-
-    async def delete(self, key: str) -> None:
-        """Forget what is stored under ``key``; silent if nothing is.
-
-        Raises:
-            ValueError: ``key`` breaks a rule.
-        """
-        check_key(key)
-        self._blobs.pop(key, None)
-
-    async def list(self, prefix: str = "") -> Keys:
-        """The keys that start with the string ``prefix``, sorted."""
-        return sorted(key for key in tuple(self._blobs) if key.startswith(prefix))
-
-    async def exists(self, key: str) -> bool:
-        """Whether something is stored under ``key``.
-
-        Raises:
-            ValueError: ``key`` breaks a rule.
-        """
-        check_key(key)
-        return key in self._blobs
-
-    def content_type(self, key: str) -> str | None:
-        """The MIME type that came with the blob, for assertions in tests.
-
-        Raises:
-            BlobNotFound: nothing is stored under ``key``.
-            ValueError: ``key`` breaks a rule.
-        """
-        return self._find(key)[1]
-
-    def _find(self, key: str) -> tuple[bytes, str | None]:
-        check_key(key)
-        try:
-            return self._blobs[key]
-        except KeyError:
-            raise BlobNotFound(key) from None
-
-    def __repr__(self) -> str:
-        return f"<InMemoryBlobStore with {len(self._blobs)} blobs>"
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a blob is bytes, got {type(data).__name__}: encode it first, as in text.encode()")
+    return bytes(data)
 
 
-MemoryBlobStore = InMemoryBlobStore
+def check_content_type(content_type: str | None) -> None:
+    """Refuse what no store could keep: a content type is ``None``, or up to 255 printable ASCII characters.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it has other characters, or too many.
+    """
+    if content_type is None:
+        return
+    if not isinstance(content_type, str):
+        raise TypeError(f"a content type is a str, got {type(content_type).__name__}: {shown(content_type)}")
+    if not _CONTENT_TYPE.fullmatch(content_type):
+        raise ValueError(
+            f"{shown(content_type)} is not a content type: give up to 255 printable ASCII characters, as 'text/plain'"
+        )
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that is no string; any string is one, though no key may begin with it.
+
+    Raises:
+        TypeError: it is not a string.
+    """
+    if not isinstance(prefix, str):
+        raise TypeError(f"a prefix of keys is a str, got {type(prefix).__name__}: {shown(prefix)}")

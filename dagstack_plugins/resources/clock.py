@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dagstack_plugins.wording import shown
 
 
 class SystemClock:
@@ -39,12 +42,15 @@ class FrozenClock:
         now: where it stands, aware; told in UTC, whatever zone it came in.
 
     Raises:
+        TypeError: ``now`` is no ``datetime``.
         ValueError: ``now`` has no time zone.
 
     .. versionadded:: 0.1
     """
 
     def __init__(self, now: datetime = datetime(2000, 1, 1, tzinfo=UTC)) -> None:
+        if not isinstance(now, datetime):
+            raise TypeError(f"FrozenClock needs a datetime, got {type(now).__name__}: {shown(now)}")
         if now.utcoffset() is None:
             aware = now.replace(tzinfo=UTC)
             raise ValueError(f"FrozenClock needs a time with a zone, got {now!r}: write FrozenClock(now={aware!r})")
@@ -77,6 +83,13 @@ class FrozenClock:
             elapsed_ns = self._elapsed_ns + round(seconds * 1_000_000_000)
             self._at(elapsed_ns)
             self._elapsed_ns = elapsed_ns
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy stands where this one does, and is moved by itself from then on.
+        return FrozenClock, (self._start,), self._elapsed_ns
+
+    def __setstate__(self, elapsed_ns: int) -> None:
+        self._elapsed_ns = elapsed_ns
 
     def _at(self, elapsed_ns: int) -> datetime:
         return self._start + timedelta(microseconds=elapsed_ns // 1000)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dagstack_plugins.resources.closing import Held
     from dagstack_plugins.resources.offers import Offer
-    from dagstack_plugins.resources.protocols import BlobStore, Borrower, Clock, Rng, TempDir
+    from dagstack_plugins.resources.protocols import BlobStore, Borrower, Clock, HttpClient, Rng, TempDir
 
 
 class LentResources:
@@ -50,6 +50,7 @@ class LentResources:
     if TYPE_CHECKING:
         clock: Clock
         rng: Rng
+        http_client: HttpClient
         blob_store: BlobStore
         tmpdir: TempDir
 

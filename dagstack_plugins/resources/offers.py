@@ -11,9 +11,11 @@ import attrs
 
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.resources.closing import Held, in_a_loop
+from dagstack_plugins.resources.protocols import BlobStore, Clock, HttpClient, Rng, TempDir
+from dagstack_plugins.wording import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from dagstack_plugins.resources.protocols import Borrower
 
@@ -22,6 +24,15 @@ Factory: TypeAlias = "Callable[..., object]"
 Maker: TypeAlias = "Callable[[Borrower | None], object]"
 Wrap: TypeAlias = "Callable[[Any, Any], object]"
 
+
+_STANDARD: Final[Mapping[str, type]] = {
+    "clock": Clock,
+    "rng": Rng,
+    "http_client": HttpClient,
+    "blob_store": BlobStore,
+    "tmpdir": TempDir,
+}
+"""What plugins rely on in the resources of these names."""
 
 _PATIENCE: Final = 10.0
 """Seconds that an event loop waits for a resource that another thread makes, which may be waiting for that loop."""
@@ -127,8 +138,10 @@ class Offer:
 
     def decorated(self, resource: Any, borrower: Borrower) -> Any:
         """The resource as this plugin is to see it."""
+        bare = resource
         for wrap in self.wraps:
             resource = usable(self.name, wrap(resource, borrower))
+        _check_decorated(self.name, bare, resource)
         return resource
 
 
@@ -142,6 +155,22 @@ def usable(name: str, resource: object) -> Any:
         resource.close()
         raise TypeError(f"the resource {name!r} is a coroutine: await it first, as in register({name!r}, await make())")
     return resource
+
+
+def _check_decorated(name: str, bare: object, decorated: object) -> None:
+    """Refuse a decorated standard resource that lost what plugins rely on.
+
+    What the host registered is its own affair; a decorator is to leave all of that as it is.
+    """
+    protocol = _STANDARD.get(name)
+    if protocol is None or decorated is bare:
+        return
+    wanted = [member for member in vars(protocol) if not member.startswith("_")]
+    if lost := [member for member in wanted if hasattr(bare, member) and not hasattr(decorated, member)]:
+        raise TypeError(
+            f"what decorates the resource {name!r} returned {shown(decorated)}, without {' and '.join(lost)}: "
+            f"hand on all that {name!r} can do"
+        )
 
 
 def maker_of(name: str, factory: Factory, scope: Scope) -> Maker:

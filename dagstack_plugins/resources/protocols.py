@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -55,6 +56,59 @@ class Rng(Protocol):
 
 
 @runtime_checkable
+class HttpResponse(Protocol):
+    """What a server answered.
+
+    .. versionadded:: 0.1
+    """
+
+    @property
+    def status_code(self) -> int:
+        """The status, such as 200 or 404."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, found whatever their case."""
+        ...
+
+    def json(self) -> Any:
+        """The body, read as JSON; raises ``ValueError`` if it is none."""
+        ...
+
+    def text(self) -> str:
+        """The body, decoded."""
+        ...
+
+
+@runtime_checkable
+class HttpClient(Protocol):
+    """Talks to servers as the host set it up: certificates, timeouts, limits, retries.
+
+    Each method returns whatever the server answered, errors of its own such as 404 and 503 included; no answer at all
+    is an ``HttpError``.
+
+    .. versionadded:: 0.1
+    """
+
+    async def get(self, url: str, *, headers: dict[str, str] | None = None) -> HttpResponse:
+        """Read what is at ``url``."""
+        ...
+
+    async def post(self, url: str, *, json: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+        """Send ``json`` to ``url``; ``None`` sends no body."""
+        ...
+
+    async def put(self, url: str, *, json: Any = None, headers: dict[str, str] | None = None) -> HttpResponse:
+        """Put ``json`` at ``url``; ``None`` sends no body."""
+        ...
+
+    async def delete(self, url: str, *, headers: dict[str, str] | None = None) -> HttpResponse:
+        """Delete what is at ``url``."""
+        ...
+
+
+@runtime_checkable
 class BlobStore(Protocol):
     """Keeps byte strings under keys; ``check_key`` of ``dagstack_plugins.resources.blob_store`` says which keys.
 
@@ -100,6 +154,22 @@ class TempDir(Protocol):
 
     def create_subdir(self, name: str) -> Path:
         """Make the empty folder ``name`` in the folder."""
+        ...
+
+
+@runtime_checkable
+class GoesToWorkers(Protocol):
+    """A resource that says how it gets to a plugin in a worker process; without this, it is pickled.
+
+    .. versionadded:: 0.1
+    """
+
+    def for_worker(self, worker: str, /) -> object:
+        """What goes to the worker process in its place, by pickle; raises to say why nothing can.
+
+        Args:
+            worker: the process's name, which no other process of this host has.
+        """
         ...
 
 

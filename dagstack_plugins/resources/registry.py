@@ -150,17 +150,18 @@ class ResourceRegistry:
             unreleased[lent] = own
         return lent
 
-    def pack(self, manifest: Borrower, lent: LentResources) -> dict[str, bytes]:
-        """What a plugin declares, for its worker process.
+    def pack(self, manifest: Borrower, lent: LentResources, worker: str) -> dict[str, bytes]:
+        """What a plugin declares, for one of its worker processes.
 
         Args:
             manifest: the plugin's manifest.
             lent: what it was lent here.
+            worker: the name of the process.
 
         Raises:
-            PluginUnavailable: one can't be pickled.
+            PluginUnavailable: one can't go there.
         """
-        return packed_resources(manifest, lent, self._offers)
+        return packed_resources(manifest, lent, self._offers, worker)
 
     def close(self) -> None:
         """Close all that needs it, newest first; twice does no harm.

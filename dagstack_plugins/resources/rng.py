@@ -9,7 +9,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from operator import index
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +122,23 @@ class DeterministicRng(_RngOfBytes):
                 self._blocks += 1
             drawn, self._spare = self._spare[:size], self._spare[size:]
         return drawn
+
+    def for_worker(self, worker: str) -> DeterministicRng:
+        """A stream of its own for each worker process: the same for the same seed and worker, and no other's.
+
+        Args:
+            worker: the worker's name.
+        """
+        return DeterministicRng(seed=f"{self._seed!r} for {worker}")
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        with self._lock:
+            return self._seed, self._blocks, self._spare
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        seed, blocks, spare = state
+        DeterministicRng.__init__(self, seed=seed)
+        self._blocks, self._spare = blocks, spare
 
     def __repr__(self) -> str:
         return f"DeterministicRng(seed={self._seed!r})"

@@ -1,4 +1,9 @@
-"""Resources on their way to a plugin in another process: pickled, as nothing else takes an object there."""
+"""Resources on their way to a plugin in another process: pickled, as nothing else takes an object there.
+
+A resource says how it travels by one method, ``for_worker(worker)``: it returns what goes in its place to the worker
+process of that name (a description that opens the same store there, a stream of its own), or raises to say why
+nothing can. Without it the resource itself goes, as pickle takes it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.parcels import packed
+from dagstack_plugins.resources.offers import usable
 from dagstack_plugins.wording import raised
 
 if TYPE_CHECKING:
@@ -16,7 +22,9 @@ if TYPE_CHECKING:
     from dagstack_plugins.resources.protocols import Borrower
 
 
-def packed_resources(borrower: Borrower, lent: LentResources, offers: Mapping[str, Offer]) -> dict[str, bytes]:
+def packed_resources(
+    borrower: Borrower, lent: LentResources, offers: Mapping[str, Offer], worker: str
+) -> dict[str, bytes]:
     """What a plugin declares, each as the pickle of (value, factory, what decorates it).
 
     A factory of the host's own that makes one for each plugin goes there itself, and makes one there; of all else a
@@ -26,9 +34,10 @@ def packed_resources(borrower: Borrower, lent: LentResources, offers: Mapping[st
         borrower: the plugin's manifest.
         lent: the plugin's resources.
         offers: the registry's.
+        worker: the name of the process.
 
     Raises:
-        PluginUnavailable: if one can't be pickled.
+        PluginUnavailable: if one can't go there.
     """
     found = {}
     for name in lent:
@@ -36,12 +45,20 @@ def packed_resources(borrower: Borrower, lent: LentResources, offers: Mapping[st
         if offer is None:  # optional, and the host has none
             continue
         made_there = offer.scope == "plugin" and not offer.standard
-        given: tuple[Any, ...] = (None, offer.factory, offer.wraps) if made_there else (lent.get(name), None, ())
         try:
-            found[name] = packed(given)
+            if made_there:
+                found[name] = packed((None, offer.factory, offer.wraps))
+            else:
+                found[name] = packed((_to_send(lent.get(name), worker), None, ()))
         except Exception as error:
             raise _cannot(name, error, borrower, made_there=made_there) from error
     return found
+
+
+def _to_send(resource: Any, worker: str) -> Any:
+    # Asked of the class, so that what decorates the resource does not pass the question on, and is left out.
+    how = getattr(type(resource), "for_worker", None)
+    return resource if how is None else usable("for_worker()", how(resource, worker))
 
 
 def _cannot(name: str, error: Exception, borrower: Borrower, *, made_there: bool) -> PluginUnavailable:
@@ -49,6 +66,7 @@ def _cannot(name: str, error: Exception, borrower: Borrower, *, made_there: bool
     return PluginUnavailable(
         f"the resource {name!r} can't go to a worker process, where {what} to be pickled: {raised(error)}; "
         'register it with scope="plugin" and a factory that is a function of a module, which makes one in each worker, '
+        "give it a method for_worker(worker) that returns what goes there in its place, "
         'or let the plugin say execution_model = "thread_cpu_bound"',
         kind=borrower.kind,
         plugin=borrower.name,

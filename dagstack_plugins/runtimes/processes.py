@@ -5,6 +5,7 @@ They need POSIX: descriptors that a child inherits, and process groups.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -67,18 +68,18 @@ class PluginWorkers:
         pool: says how many work at once.
         seconds: how long the plugin's setup may take.
         hear: takes what the plugin tells while it works.
+        setup: gives the first message to each, by its number: how to load the plugin, and set it up.
 
     Attributes:
-        setup: the first message to each: how to load the plugin, and set it up.
         ended: whether the plugin was stopped; no call gets a process any more.
     """
 
-    setup: bytes
-
-    def __init__(self, pool: ProcessPool, seconds: float, hear: Hear) -> None:
+    def __init__(self, pool: ProcessPool, seconds: float, hear: Hear, setup: Callable[[int], bytes]) -> None:
         self.pool = pool
         self._seconds = seconds
         self._hear = hear
+        self._setup = setup
+        self._numbers = itertools.count(1)
         self._idle: deque[WorkerProcess] = deque()
         self._all: set[WorkerProcess] = set()
         self._lock = threading.Lock()
@@ -92,6 +93,7 @@ class PluginWorkers:
             Died: if the process died meanwhile.
             OSError: if the system has no process for it.
             ValueError: if it sends what is no reply.
+            PluginUnavailable: if what it needs can't go there.
         """
         while True:
             try:
@@ -103,13 +105,14 @@ class PluginWorkers:
             self.drop(worker)
 
     def _started(self) -> tuple[WorkerProcess, Reply]:
+        setup = self._setup(next(self._numbers))
         with self._lock:
             if self.ended:
                 raise Died("was ended, as the plugin was stopped")
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:
-            return worker, worker.ask(self.setup, time.monotonic() + self._seconds)
+            return worker, worker.ask(setup, time.monotonic() + self._seconds)
         except BaseException:
             self.drop(worker)
             raise

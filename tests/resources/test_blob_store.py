@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from dagstack_plugins.resources import BlobNotFound, BlobStore, InMemoryBlobStore, MemoryBlobStore
+from dagstack_plugins import BlobNotFound, BlobStore, InMemoryBlobStore, MemoryBlobStore
 from dagstack_plugins.resources.blob_store import check_key
 
 GOOD = [
@@ -125,11 +125,11 @@ async def test_only_bytes_are_blobs(data: object) -> None:
 async def test_the_content_type_can_be_asserted() -> None:
     store = InMemoryBlobStore()
     await store.put("a", b"", content_type="image/png")
-    assert store.content_type("a") == "image/png"
+    assert await store.content_type("a") == "image/png"
     await store.put("a", b"")
-    assert store.content_type("a") is None
+    assert await store.content_type("a") is None
     with pytest.raises(BlobNotFound):
-        store.content_type("b")
+        await store.content_type("b")
 
 
 async def test_many_threads_at_once() -> None:

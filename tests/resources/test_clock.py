@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagstack_plugins.resources import Clock, FrozenClock, SystemClock
+from dagstack_plugins import Clock, FrozenClock, SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

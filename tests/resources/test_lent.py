@@ -13,8 +13,8 @@ import attrs
 import pytest
 import tomli
 
+from dagstack_plugins import FrozenClock, LentResources, ResourceRegistry, ScopedTempDir
 from dagstack_plugins.errors import PluginRegistryError, ResourceUndeclared
-from dagstack_plugins.resources import FrozenClock, LentResources, ResourceRegistry, ScopedTempDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,13 +218,14 @@ def test_sixteen_threads_of_one_plugin_make_one(registry: ResourceRegistry) -> N
         time.sleep(0.02)
         return [bare.path]
 
-    registry.decorate("tmpdir", wrap)
-    lent = lend(registry, "tmpdir")
+    registry.register("folder", factory=ScopedTempDir, scope="plugin")
+    registry.decorate("folder", wrap)
+    lent = lend(registry, "folder")
     barrier = threading.Barrier(16)
 
     def read(_: int) -> list[Path]:
         barrier.wait()
-        return lent.get("tmpdir")  # type: ignore[no-any-return]
+        return lent.get("folder")  # type: ignore[no-any-return]
 
     with ThreadPoolExecutor(16) as pool:
         first, *others = pool.map(read, range(16))

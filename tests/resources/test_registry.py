@@ -14,8 +14,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, precondition, rule
 
-from dagstack_plugins.errors import PluginRegistryError
-from dagstack_plugins.resources import (
+from dagstack_plugins import (
     FrozenClock,
     LentResources,
     RandomRng,
@@ -23,6 +22,7 @@ from dagstack_plugins.resources import (
     ScopedTempDir,
     SystemClock,
 )
+from dagstack_plugins.errors import PluginRegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -340,17 +340,23 @@ def test_plugins_get_the_decorated_resource_and_get_the_bare_one(registry: Resou
 
 
 def test_decoration_happens_once_for_each_plugin(registry: ResourceRegistry) -> None:
-    registry.decorate("clock", lambda bare, manifest: [bare])
-    lent = registry.lend(wanting("clock"))
-    assert lent.clock is lent.clock is lent.get("clock")
-    assert registry.lend(wanting("clock")).clock is not lent.clock
+    registry.register("greeting", "hello")
+    registry.decorate("greeting", lambda bare, manifest: [bare])
+    lent = registry.lend(wanting("greeting"))
+    assert lent.greeting is lent.greeting is lent.get("greeting")
+    assert registry.lend(wanting("greeting")).greeting is not lent.greeting
 
 
 def test_a_decoration_outlives_the_replacing_of_a_standard_resource(registry: ResourceRegistry) -> None:
-    registry.decorate("clock", lambda bare, manifest: (bare, manifest.name))
+    class Told:
+        def __init__(self, bare: Any, manifest: Any) -> None:
+            self.now, self.monotonic_ns = bare.now, bare.monotonic_ns
+            self.about = bare, manifest.name
+
+    registry.decorate("clock", Told)
     clock = FrozenClock()
     registry.register("clock", clock)
-    assert registry.lend(wanting("clock")).get("clock") == (clock, "text")
+    assert registry.lend(wanting("clock")).get("clock").about == (clock, "text")
 
 
 def test_a_failing_decoration_makes_no_second_resource(registry: ResourceRegistry) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagstack_plugins.resources import DeterministicRng, RandomRng, Rng
+from dagstack_plugins import DeterministicRng, RandomRng, Rng
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def test_another_seed_gives_another_stream(one: int | str, other: int | str) -> 
 
 
 def test_the_stream_does_not_hang_on_the_hash_seed() -> None:
-    program = "from dagstack_plugins.resources import DeterministicRng as R; print(R(seed='x').uuid4())"
+    program = "from dagstack_plugins import DeterministicRng as R; print(R(seed='x').uuid4())"
     told = {
         subprocess.run(
             [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

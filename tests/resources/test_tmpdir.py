@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dagstack_plugins.resources import ScopedTempDir, TempDir
+from dagstack_plugins import ScopedTempDir, TempDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def test_closing_removes_what_is_read_only() -> None:
 def test_closing_removes_what_is_read_only_for_those_who_may_not_do_all() -> None:
     program = (
         "import os, shutil, tempfile\n"
-        "from dagstack_plugins.resources import ScopedTempDir\n"
+        "from dagstack_plugins import ScopedTempDir\n"
         "os.setuid(65534)  # after the imports, as somebody else may not read them\n"
         "tmpdir = ScopedTempDir()\n"
         "inner = tmpdir.path / 'locked' / 'inner'\n"
@@ -135,7 +135,7 @@ def test_dropped_unclosed_it_is_removed_with_a_warning() -> None:
 
 
 def test_the_end_of_the_process_removes_it() -> None:
-    program = "from dagstack_plugins.resources import ScopedTempDir as T; kept = T(); print(kept.path)"
+    program = "from dagstack_plugins import ScopedTempDir as T; kept = T(); print(kept.path)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip()
     assert not Path(done.stdout.strip()).exists()
@@ -145,7 +145,7 @@ def test_the_end_of_the_process_removes_it() -> None:
 def test_a_forked_child_leaves_its_parents_folder_alone() -> None:
     program = (
         "import os, sys\n"
-        "from dagstack_plugins.resources import ScopedTempDir\n"
+        "from dagstack_plugins import ScopedTempDir\n"
         "tmpdir = ScopedTempDir()\n"
         "child = os.fork()\n"
         "if not child: sys.exit()\n"

@@ -1,0 +1,332 @@
+"""A ``blob_store`` in a folder: each blob is a file, there as a whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from dagstack_plugins.resources.blob_names import digest_of, keys_below, name_of
+from dagstack_plugins.resources.blob_store import (
+    BlobNotFound,
+    BlobStoreError,
+    check_content_type,
+    check_key,
+    check_prefix,
+    checked_data,
+)
+from dagstack_plugins.resources.leases import Lease, living
+
+if TYPE_CHECKING:
+    from dagstack_plugins.resources.protocols import Keys
+
+T = TypeVar("T")
+
+_MAGIC: Final = b"dagstack blob 1 "
+_PART: Final = ".part"
+_TRIES: Final = 100
+"""How often a folder is made again that others remove, as it was empty, while a file is on its way into it."""
+
+
+class FileBlobStore:
+    """Blobs in the files of a folder.
+
+    A blob is written to a file of its own, which takes the place of the old one once all of it has reached the disk:
+    whoever is killed, and whenever, a key has its old bytes or its new ones. When ``put`` and ``delete`` are done,
+    what they did outlasts a power cut (where folders can be synchronised, so not on Windows).
+
+    Several stores may be open on one folder, in any number of threads and processes. A store that is opened sweeps up
+    what the writers left behind that are no longer alive.
+
+    Files are named after their keys; each begins with a line that tells the content type. All that touches the disk
+    runs in the event loop's threads.
+
+    Example:
+        >>> import asyncio, tempfile
+        >>> async def main(folder):
+        ...     store = FileBlobStore(folder)
+        ...     await store.put("pages/1", b"one", content_type="text/plain")
+        ...     found = await store.list("pages/"), await store.get("pages/1"), await store.content_type("pages/1")
+        ...     store.close()
+        ...     return found
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        (['pages/1'], b'one', 'text/plain')
+
+    Args:
+        root: the folder; made if it is missing. ``~`` is the home folder.
+
+    Attributes:
+        root: the same, absolute.
+
+    Raises:
+        BlobStoreError: the folder can't be made, or not be written to.
+
+    .. versionadded:: 0.1
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self._named = self.root / "keys"
+        self._long = self.root / "long"
+        self._parts = self.root / "writing"
+        self._numbers = itertools.count()
+        try:
+            for folder in (self._named, self._long, self._parts):
+                _make(folder)
+            self._lease = Lease(self._parts)
+            self._sweep()
+        except OSError as error:
+            raise BlobStoreError(
+                f"the blob store {self.root} can't be opened: {_told(error)}; its root is a folder that is there, or "
+                "can be made, and that this user may write to",
+                error.errno,
+            ) from error
+
+    async def put(self, key: str, data: bytes | bytearray | memoryview, *, content_type: str | None = None) -> None:
+        """Store ``data``, in place of what was there.
+
+        If the caller gives up before all is written, nothing is changed.
+
+        Args:
+            key: where; ``check_key`` tells the rules.
+            data: the bytes.
+            content_type: their MIME type, which ``content_type`` tells.
+
+        Raises:
+            TypeError: ``data`` is not bytes.
+            ValueError: ``key`` or ``content_type`` breaks a rule.
+            BlobStoreError: the disk is full, or refuses; what was there is still there.
+        """
+        check_key(key)
+        check_content_type(content_type)
+        data = checked_data(data)
+        if not self._lease.held:
+            raise BlobStoreError(f"the blob store {self.root} is closed: put() comes before close()")
+        turn = _Turn()
+        await _in_thread(lambda: self._put(key, data, content_type, turn), turn)
+
+    async def get(self, key: str) -> bytes:
+        """What is stored under ``key``.
+
+        Raises:
+            BlobNotFound: nothing is.
+            ValueError: ``key`` breaks a rule.
+            BlobStoreError: it can't be read.
+        """
+        check_key(key)
+        return (await _in_thread(lambda: self._get(key)))[1]
+
+    async def content_type(self, key: str) -> str | None:
+        """The content type that came with the blob, ``None`` if none did; raises as ``get`` does."""
+        check_key(key)
+        told: str | None = (await _in_thread(lambda: self._get(key)))[0].get("content_type")
+        return told
+
+    async def delete(self, key: str) -> None:
+        """Forget what is stored under ``key``; silent if nothing is.
+
+        Raises:
+            ValueError: ``key`` breaks a rule.
+            BlobStoreError: the disk refuses.
+        """
+        check_key(key)
+        await _in_thread(lambda: self._delete(key))
+
+    async def list(self, prefix: str = "") -> Keys:
+        """The keys that start with the string ``prefix``, sorted.
+
+        A key that is there all the while is listed once, whatever is written and deleted meanwhile.
+        """
+        check_prefix(prefix)
+        return await _in_thread(lambda: self._list(prefix))
+
+    async def exists(self, key: str) -> bool:
+        """Whether something is stored under ``key``.
+
+        Raises:
+            ValueError: ``key`` breaks a rule.
+        """
+        check_key(key)
+        return await _in_thread(lambda: os.path.exists(self._file(key)))
+
+    def close(self) -> None:
+        """Write no more; does nothing the second time."""
+        self._lease.close()
+
+    def _put(self, key: str, data: bytes, content_type: str | None, turn: _Turn) -> None:
+        file = self._file(key)
+        # A fork has the same lease, and counts on from the same number.
+        part = f"{self._parts}/{self._lease.name}-{os.getpid()}-{next(self._numbers)}{_PART}"
+        with self._failing(f"the blob {key!r} was not stored in {self.root}"):
+            try:
+                _write(part, _head(content_type, key if name_of(key) is None else None), data)
+                if turn.take():
+                    _move(part, file)
+            finally:
+                with contextlib.suppress(FileNotFoundError):  # it was moved
+                    os.unlink(part)
+
+    def _get(self, key: str) -> tuple[dict[str, Any], bytes]:
+        with self._failing(f"the blob {key!r} can't be read from {self.root}"):
+            try:
+                with open(self._file(key), "rb", buffering=0) as file:
+                    held = file.readall()
+            except FileNotFoundError:
+                raise BlobNotFound(key) from None
+        return _parsed(held, self._file(key))
+
+    def _delete(self, key: str) -> None:
+        file = self._file(key)
+        with self._failing(f"the blob {key!r} was not deleted from {self.root}"):
+            try:
+                os.unlink(file)
+            except FileNotFoundError:
+                return
+            folder = os.path.dirname(file)
+            _sync_what_is_left(folder)
+        with contextlib.suppress(OSError):  # something else is in it
+            while folder not in (str(self._named), str(self._long)):
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
+
+    def _list(self, prefix: str) -> Keys:
+        with self._failing(f"the keys of {self.root} can't be listed"):
+            found = [key for key in keys_below(self._named, prefix) if key.startswith(prefix)]
+            return sorted(found + [key for key in self._long_keys() if key.startswith(prefix)])
+
+    def _long_keys(self) -> Iterator[str]:
+        """Keys too long for the name of a file stand in the first line of their files."""
+        for file in self._long.iterdir():
+            with contextlib.suppress(FileNotFoundError), file.open("rb") as blob:
+                yield _parsed(blob.readline(), file)[0]["key"]
+
+    def _file(self, key: str) -> str:
+        # Texts, as a Path takes longer to make than a small file to write.
+        name = name_of(key)
+        return f"{self._long}/{digest_of(key)}" if name is None else f"{self._named}/{name}"
+
+    def _sweep(self) -> None:
+        # Parts first: whoever began one of these had a lease by then.
+        parts = list(self._parts.glob(f"*{_PART}"))
+        alive = living(self._parts)
+        for part in parts:
+            if part.name.partition("-")[0] not in alive:
+                part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except BlobStoreError:
+            raise
+        except OSError as error:
+            raise BlobStoreError(f"{what}: {_told(error)}", error.errno) from error
+
+    def __reduce__(self) -> tuple[type[FileBlobStore], tuple[str]]:
+        # A copy in another process opens the same folder.
+        return FileBlobStore, (str(self.root),)
+
+    def __repr__(self) -> str:
+        return f"FileBlobStore({str(self.root)!r})"
+
+
+class _Turn:
+    """The moment in which a write becomes visible: taken by the thread that writes, or by the caller that gives up."""
+
+    def __init__(self) -> None:
+        self._free = threading.Lock()
+
+    def take(self) -> bool:
+        """Make the write visible, unless its caller gave up."""
+        return self._free.acquire(blocking=False)
+
+    def give_up(self) -> bool:
+        """Leave all as it was, unless it is too late for that."""
+        return self._free.acquire(blocking=False)
+
+
+async def _in_thread(work: Callable[[], T], turn: _Turn | None = None) -> T:
+    """Run what touches the disk without holding up the event loop."""
+    done = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        done.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else looks at it
+        if turn is not None and not turn.give_up():
+            # It is being moved into its place: a later put must come after that.
+            await asyncio.wait([done])
+        raise
+
+
+def _head(content_type: str | None, key: str | None) -> bytes:
+    told = {"content_type": content_type} | ({} if key is None else {"key": key})
+    return _MAGIC + json.dumps(told).encode() + b"\n"
+
+
+def _parsed(held: bytes, file: str | Path) -> tuple[dict[str, Any], bytes]:
+    head, line_end, data = held.partition(b"\n")
+    if not line_end or not head.startswith(_MAGIC):
+        raise BlobStoreError(f"{file} is not a file that a FileBlobStore wrote: it should begin with {_MAGIC!r}")
+    return json.loads(head[len(_MAGIC) :]), data
+
+
+def _write(part: str, head: bytes, data: bytes) -> None:
+    with open(part, "xb", buffering=0) as file:
+        for piece in (head, data):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+        os.fsync(file.fileno())
+
+
+def _move(part: str, file: str) -> None:
+    folder = os.path.dirname(file)
+    for attempt in itertools.count(1):
+        try:
+            os.replace(part, file)
+            break
+        except FileNotFoundError:
+            if attempt >= _TRIES:
+                raise
+            _make(Path(folder))
+    _sync_what_is_left(folder)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, to stay."""
+    if folder.is_dir():
+        return
+    _make(folder.parent)
+    with contextlib.suppress(FileExistsError, FileNotFoundError):  # others make it, or removed the one above
+        folder.mkdir()
+        _sync(folder.parent)
+
+
+def _sync(folder: str | Path) -> None:
+    if os.name == "nt":  # where a folder can't be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_what_is_left(folder: str) -> None:
+    """Bring to the disk what was done in a folder; if others removed it since, that they did."""
+    while True:
+        try:
+            return _sync(folder)
+        except FileNotFoundError:
+            folder = os.path.dirname(folder)
+
+
+def _told(error: OSError) -> str:
+    return f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)

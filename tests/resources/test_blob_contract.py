@@ -1,0 +1,126 @@
+"""The stores without a server do what every store has to do; and the suite finds those that don't."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dagstack_plugins import FileBlobStore, InMemoryBlobStore
+from dagstack_plugins.contract import blob_store_suite
+
+
+@contextmanager
+def file_store() -> Iterator[FileBlobStore]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = FileBlobStore(folder)
+        yield store
+        store.close()
+
+
+TestInMemoryBlobStore = blob_store_suite(InMemoryBlobStore)
+TestFileBlobStore = blob_store_suite(file_store)
+
+
+class Forgetful(InMemoryBlobStore):
+    async def get(self, key: str) -> bytes:
+        return (await super().get(key))[:1000]
+
+
+class Unsorted(InMemoryBlobStore):
+    async def list(self, prefix: str = "") -> Any:
+        return (await super().list(prefix))[::-1]
+
+
+class BySegments(InMemoryBlobStore):
+    async def list(self, prefix: str = "") -> Any:
+        whole = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+        return [key for key in await super().list() if key.startswith(whole)]
+
+
+class AllInOneCase(InMemoryBlobStore):
+    async def put(self, key: str, data: Any, *, content_type: str | None = None) -> None:
+        await super().put(key.lower(), data, content_type=content_type)
+
+
+class Lenient(InMemoryBlobStore):
+    async def put(self, key: str, data: Any, *, content_type: str | None = None) -> None:
+        if not key.startswith("/"):
+            await super().put(key, data, content_type=content_type)
+
+
+class Untyped(InMemoryBlobStore):
+    async def put(self, key: str, data: Any, *, content_type: str | None = None) -> None:
+        await super().put(key, data)
+
+
+class InPieces(InMemoryBlobStore):
+    async def put(self, key: str, data: Any, *, content_type: str | None = None) -> None:
+        if isinstance(data, bytes) and len(data) > 1000:
+            await super().put(key, data[:1000])
+            await asyncio.sleep(0)
+        await super().put(key, data, content_type=content_type)
+
+
+class NoneForMissing(InMemoryBlobStore):
+    async def get(self, key: str) -> Any:
+        return await super().get(key) if await self.exists(key) else None
+
+
+class ClosedOnce(InMemoryBlobStore):
+    closed = False
+
+    def close(self) -> None:
+        assert not self.closed
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("store", "test", "message"),
+    [
+        (Forgetful, "test_blobs_may_be_empty_or_large", "came back changed"),
+        (Unsorted, "test_many_keys_are_listed_in_order", "expected"),
+        (BySegments, "test_a_prefix_is_the_beginning_of_a_text", "the keys with the prefix 'a'"),
+        (AllInOneCase, "test_every_lawful_key_is_a_key", "the keys: found"),
+        (
+            Lenient,
+            "test_every_other_key_is_refused",
+            "a key with a root: expected ValueError, got no error",
+        ),
+        (Untyped, "test_content_types_are_kept", "the content type: found None"),
+        (InPieces, "test_one_key_has_one_writers_bytes", "a mixture"),
+        (NoneForMissing, "test_a_missing_key_is_not_found", "raised nothing"),
+        (ClosedOnce, "test_closing_twice_does_no_harm", "assert not True"),
+    ],
+)
+def test_the_suite_finds_a_store_that_does_otherwise(store: Any, test: str, message: str) -> None:
+    suite = blob_store_suite(store, largest=2**17)
+    with pytest.raises(AssertionError, match=message):
+        getattr(suite(), test)()
+
+
+def test_a_store_may_be_opened_in_every_way() -> None:
+    opened: list[str] = []
+
+    class Async:
+        async def __aenter__(self) -> InMemoryBlobStore:
+            opened.append("async with")
+            return InMemoryBlobStore()
+
+        async def __aexit__(self, *error: object) -> None:
+            opened.append("closed")
+
+    blob_store_suite(Async)().test_what_was_put_can_be_got()  # type: ignore[arg-type, attr-defined]
+    assert opened == ["async with", "closed"]
+
+
+def test_what_a_test_put_is_deleted_after_it() -> None:
+    shared = InMemoryBlobStore()
+    asyncio.run(shared.put("mine", b"1"))
+    suite: Any = blob_store_suite(lambda: shared)
+    suite().test_every_lawful_key_is_a_key()
+    assert asyncio.run(shared.list()) == ["mine"]
