@@ -11,7 +11,7 @@ Round: TypeAlias = "Callable[[str, Callable[..., Any]], Callable[..., Any]]"
 """Given a method's name and the method, gives what is called in its place."""
 
 # Python looks for these in the type, so handing on attributes does not hand on them.
-_OF_EVERY_OBJECT: Final = frozenset(dir(object)) | {"__dict__", "__weakref__", "__slots__", "__del__", "__reduce__"}
+_NOT_HANDED_ON: Final = frozenset(dir(object)) | {"__getattr__", "__del__", "__copy__", "__deepcopy__", "__setstate__"}
 
 
 def around(resource: Any, wrapped: Round) -> Any:
@@ -79,11 +79,11 @@ def _type_of(kind: Any) -> type[_Around]:
     special: dict[str, Any] = {
         name: _handing_on(name)
         for name in dir(kind)
-        if name.startswith("__") and name not in _OF_EVERY_OBJECT and callable(getattr(kind, name))
+        if name.startswith("__") and name not in _NOT_HANDED_ON and callable(getattr(kind, name))
     }
     if "__call__" in special:
         special["__call__"] = _call
-    special["__class__"] = property(lambda _: kind)
+    special["__class__"] = property(lambda self: self._around_resource.__class__)
     return type("Around", (_Around,), special)
 
 
