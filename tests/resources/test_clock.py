@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pickle
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -124,3 +125,18 @@ def test_no_step_is_lost_between_threads() -> None:
         for _ in range(8):
             pool.submit(walk)
     assert clock.monotonic_ns() == 16_000 * 10**9
+
+
+@pytest.mark.parametrize("given", ["2024-01-01", 1704067200, None])
+def test_what_is_no_time_is_refused(given: Any) -> None:
+    with pytest.raises(TypeError, match=f"needs a datetime, got {type(given).__name__}"):
+        FrozenClock(now=given)
+
+
+def test_a_copy_stands_where_the_original_does_and_goes_its_own_way() -> None:
+    clock = FrozenClock()
+    clock.advance(seconds=2.5)
+    copy = pickle.loads(pickle.dumps(clock))
+    assert (copy.now(), copy.monotonic_ns()) == (clock.now(), clock.monotonic_ns())
+    copy.advance(seconds=1)
+    assert copy.now() != clock.now()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import uuid
@@ -138,3 +139,17 @@ def test_no_value_is_given_twice_or_lost_between_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         shares = pool.map(lambda _: [shared.uuid4() for _ in range(1000)], range(8))
     assert sorted(one for share in shares for one in share) == sorted(expected)
+
+
+def test_a_copy_goes_on_where_the_original_is() -> None:
+    rng = DeterministicRng(seed=1)
+    rng.next_float()
+    copy = pickle.loads(pickle.dumps(rng))
+    assert [copy.uuid4() for _ in range(3)] == [rng.uuid4() for _ in range(3)]
+
+
+@given(st.sampled_from([7, "7", "x"]), st.sets(st.text(max_size=4), min_size=2, max_size=4))
+def test_each_worker_has_a_stream_of_its_own(seed: int | str, workers: set[str]) -> None:
+    streams = {DeterministicRng(seed=seed).for_worker(worker).uuid4() for worker in workers}
+    assert len(streams | {DeterministicRng(seed=seed).uuid4()}) == len(workers) + 1
+    assert streams == {DeterministicRng(seed=seed).for_worker(worker).uuid4() for worker in workers}

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dagstack_plugins import ScopedTempDir, TempDir
+from dagstack_plugins import DirectoryResource, PluginContext, PluginRegistry, ScopedTempDir, TeardownErrors, TempDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,3 +155,80 @@ def test_a_forked_child_leaves_its_parents_folder_alone() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_directory_of_the_hosts_stays_with_all_that_is_in_it(tmp_path: Path) -> None:
+    data = DirectoryResource(tmp_path / "deep" / "data")
+    data.create_file("model", suffix=".bin").write_bytes(b"1")
+    data.create_subdir("cache")
+    assert isinstance(data, TempDir)
+    del data
+    again = DirectoryResource(tmp_path / "deep" / "data")
+    assert sorted(path.name for path in again.path.iterdir()) == ["cache", "model.bin"]
+    with pytest.raises(FileExistsError):
+        again.create_file("model", suffix=".bin")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/x", "a\\b", "c:x", "a\x00"])
+def test_no_name_leads_out_of_a_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is not a name in the folder"):
+        DirectoryResource(tmp_path).create_file(name)
+
+
+def test_a_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"file is a file: DirectoryResource lends a folder"):
+        DirectoryResource(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        DirectoryResource(tmp_path / "file" / "below")
+
+
+def test_the_home_folder_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert DirectoryResource("~/data").path == (tmp_path / "data").resolve()
+
+
+KEEPER = {
+    "name": "keeper",
+    "kind": "tool",
+    "runtime": "in_process",
+    "core_version": ">=0.1",
+    "teardown_timeout_sec": 0.2,
+    "resources": {"required": ["tmpdir"]},
+}
+
+
+@pytest.mark.parametrize("how", ["fails", "exits", "overruns", "overruns in a thread"])
+async def test_a_plugins_folder_goes_after_its_teardown_however_that_ends(how: str) -> None:
+    go_on = threading.Event()
+
+    class Keeper:
+        def setup(self, ctx: Any) -> None:
+            self.file = ctx.resources.tmpdir.create_file("kept")
+
+        def execute(self, args: Any) -> str:
+            return str(self.file)
+
+        async def teardown(self) -> None:
+            assert self.file.exists()
+            if how == "fails":
+                raise RuntimeError("oops")
+            if how == "exits":
+                raise SystemExit(3)
+            await asyncio.sleep(60)
+
+    class Blocks(Keeper):
+        def teardown(self) -> None:  # type: ignore[override]
+            go_on.wait(20)
+
+    registry = PluginRegistry()
+    registry.register(Blocks if how == "overruns in a thread" else Keeper, KEEPER)
+    await registry.setup_all(PluginContext())
+    file = Path(registry.get_plugin("tool", "keeper").execute())
+    assert file.exists()
+    with pytest.raises(TeardownErrors):
+        await registry.teardown_all()
+    go_on.set()
+    assert not file.parent.exists()
+    registry.resource_registry.close()
