@@ -89,9 +89,7 @@ def test_the_fixtures_are_there_without_any_import(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert "4 passed, 1 error" in done.stdout, done.stdout
-    assert (
-        "ERROR test_stamp.py::test_swallowed - AssertionError: unexpected request: GET https://nobody/" in done.stdout
-    )
+    assert "ERROR test_stamp.py::test_swallowed - AssertionError: unexpected request: GET" in done.stdout
 
 
 def test_it_costs_every_other_pytest_next_to_nothing() -> None:
