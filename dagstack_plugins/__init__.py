@@ -114,6 +114,7 @@ _NAMES = {
     "resources.protocols": (
         "BlobStore",
         "Clock",
+        "GoesToWorkers",
         "HttpClient",
         "HttpResponse",
         "Rng",

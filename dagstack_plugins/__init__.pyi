@@ -69,6 +69,7 @@ from dagstack_plugins.resources.lent import LentResources as LentResources
 from dagstack_plugins.resources.metering import Metering as Metering
 from dagstack_plugins.resources.protocols import BlobStore as BlobStore
 from dagstack_plugins.resources.protocols import Clock as Clock
+from dagstack_plugins.resources.protocols import GoesToWorkers as GoesToWorkers
 from dagstack_plugins.resources.protocols import HttpClient as HttpClient
 from dagstack_plugins.resources.protocols import HttpResponse as HttpResponse
 from dagstack_plugins.resources.protocols import Rng as Rng

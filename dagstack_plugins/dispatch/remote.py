@@ -205,6 +205,8 @@ class _Call:
             raise hook.not_started(f"its setup took longer than startup_timeout_sec = {seconds:g}") from None
         except Died as error:
             raise hook.stopped() if workers.ended else hook.not_started(f"the process {error}") from None
+        except PluginUnavailable as error:  # a resource can't go there any more
+            raise hook.stopped() if workers.ended else hook.not_started(str(error)) from error
         except (OSError, ValueError) as error:  # the system has none, or it sends what is no reply
             raise hook.not_started(raised(error)) from None
         if (failure := setup.get("failed")) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
 Round: TypeAlias = "Callable[[str, Callable[..., Any]], Callable[..., Any]]"
@@ -19,8 +19,8 @@ def around(resource: Any, wrapped: Round) -> Any:
 
     Each method is wrapped when it is first read; from then on reading it is a plain attribute access. Calling the
     resource itself counts as its method ``__call__``. All else is the resource's own: attributes that are no methods,
-    names that begin with an underscore, operators and ``with``, and what its methods return. To ``isinstance`` it is
-    of the resource's class.
+    names that begin with an underscore, ``len``, ``[]``, ``with`` and the like, and what its methods return. To
+    ``isinstance`` it is of the resource's class; it equals itself alone.
 
     Args:
         resource: what is decorated.
@@ -52,7 +52,7 @@ class _Around:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._around_resource, name)
-        if name.startswith("_") or not callable(found) or inspect.isclass(found):
+        if name.startswith("_") or not (inspect.isroutine(found) or isinstance(found, partial)):
             return found
         found = self.__dict__[name] = self._around_wrapped(name, found)
         return found
@@ -63,6 +63,10 @@ class _Around:
         else:
             self.__dict__.pop(name, None)  # it was wrapped
             setattr(self._around_resource, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__dict__.pop(name, None)
+        delattr(self._around_resource, name)
 
     def __dir__(self) -> list[str]:
         return dir(self._around_resource)
@@ -96,5 +100,5 @@ def _handing_on(name: str) -> Callable[..., Any]:
 
 def _call(self: _Around, *args: Any, **kwargs: Any) -> Any:
     if "__call__" not in self.__dict__:
-        self.__dict__["__call__"] = self._around_wrapped("__call__", self._around_resource)
+        self.__dict__["__call__"] = self._around_wrapped("__call__", self._around_resource.__call__)
     return self.__dict__["__call__"](*args, **kwargs)

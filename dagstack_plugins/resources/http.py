@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from dagstack_plugins.wording import shown
+
+_URL: Final = re.compile(
+    r"https?://(?:[^/?#]*@)?(?:\[[^\]/?#]+\]|[^:/?#\s@]+)(?::(?P<port>\d{0,5}))?(?:[/?#]|$)", re.IGNORECASE
+)
+_SECRETS: Final = re.compile(r"^([A-Za-z][\w+.-]*:/*)[^?#]*@|\?[^#]*|#.*", re.DOTALL)
+_LAST_PORT: Final = 65_535
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
+_HEADER_VALUE: Final = re.compile(r"(?![ \t])[^\x00-\x08\x0a-\x1f\x7f]*(?<![ \t])")
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.IGNORECASE)
+_NO_CHARSETS: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
+"""Codecs of Python's that servers have no use for."""
 
 
 class HttpError(OSError):
@@ -17,7 +30,7 @@ class HttpError(OSError):
     Args:
         message: what happened, for people.
         method: the request's method.
-        url: its URL, without a password.
+        url: its URL, without what may be secret: password and query.
         attempts: how often it was tried.
 
     .. versionadded:: 0.1
@@ -68,6 +81,47 @@ class Headers(Mapping[str, str]):
         return f"Headers({self._values!r})"
 
 
+def check_url(url: str) -> None:
+    """Refuse what is no URL of a server.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it does not begin with ``http://`` or ``https://`` and a host.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"a URL is a str, got {type(url).__name__}: {shown(url)}")
+    found = _URL.match(url)
+    if found is None or int(found["port"] or 0) > _LAST_PORT:
+        raise ValueError(
+            f"{shown(public_url(url))} is no URL of a server: it begins with http:// or https://, and names a host"
+        )
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str] | None:
+    """The headers of a request; a message names them only, as their values may be secret.
+
+    Raises:
+        TypeError: a name or a value is no string.
+        ValueError: one can't be sent.
+    """
+    if headers is None:
+        return None
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"the header {shown(name)} is a {type(value).__name__}: names and values are texts")
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(
+                f"the header {shown(name)} can't be sent: its name or value has a character that headers must not "
+                "have; a line feed at the end of a token that was read from a file, say"
+            )
+    return dict(headers)
+
+
+def public_url(url: object) -> str:
+    """A URL as messages show it: without what may be secret, user and password, query and fragment."""
+    return _SECRETS.sub(lambda found: "?…" if found[0][0] == "?" else found[1] or "", str(url))
+
+
 class Response:
     """An answer, whole, as every shipped client hands it out.
 
@@ -76,10 +130,9 @@ class Response:
         headers: the headers.
         content: the body.
         request: method and URL, for messages.
-        encoding: what the body's text is encoded in.
     """
 
-    __slots__ = ("_encoding", "_request", "content", "headers", "status_code")
+    __slots__ = ("_request", "content", "headers", "status_code")
 
     def __init__(
         self,
@@ -88,19 +141,20 @@ class Response:
         content: bytes,
         *,
         request: str = "the request",
-        encoding: str | None = None,
     ) -> None:
         self.status_code = status_code
         self.headers = headers
         self.content = content
         self._request = request
-        self._encoding = encoding or "utf-8"
 
     def text(self) -> str:
         """The body, decoded as the server said, by default as UTF-8; what can't be is replaced."""
+        told = _CHARSET.search(self.headers.get("content-type", ""))
         try:
-            return self.content.decode(self._encoding, errors="replace")
-        except LookupError:  # no such encoding
+            encoding = codecs.lookup(told[1]).name if told else "utf-8"
+            fit = encoding.replace("-", "_") not in _NO_CHARSETS
+            return self.content.decode(encoding if fit else "utf-8", errors="replace")
+        except (LookupError, ValueError):  # no such encoding, or none of texts
             return self.content.decode(errors="replace")
 
     def json(self) -> Any:

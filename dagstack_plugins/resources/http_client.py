@@ -15,7 +15,15 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dagstack_plugins.resources.http import Headers, HttpError, HttpTimeout, Response
+from dagstack_plugins.resources.http import (
+    Headers,
+    HttpError,
+    HttpTimeout,
+    Response,
+    check_url,
+    checked_headers,
+    public_url,
+)
 from dagstack_plugins.resources.settings import seconds, whole
 from dagstack_plugins.wording import raised, shown
 
@@ -28,6 +36,22 @@ IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
 _PASSING: Final = frozenset({429, 502, 503, 504})
 """Statuses that tell of a trouble that may be over soon."""
 
+_FOR_ANYONE: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "user-agent",
+    }
+)
+"""Headers that tell no secret."""
+
+_SECURE_PORT: Final = 443
+
 _GOODBYE: Final = 5.0
 """Seconds that another thread's event loop has to close its connections."""
 
@@ -37,7 +61,11 @@ class HttpxClient:
 
     What passes by itself is tried again: connections that are refused or break, and the statuses 429, 502, 503 and
     504. The wait before attempt *n* + 1 is ``backoff * 2**(n - 1)`` seconds, half of it left to chance, so that many
-    clients don't come back at once; where the server says ``Retry-After``, at least that. Redirects are followed.
+    clients don't come back at once; where the server says ``Retry-After``, that is added.
+
+    Redirects of ``GET`` are followed; of other methods only 307 and 308, as others would turn a write into a read:
+    these are answers for the plugin to see. Headers don't go to another server than they were meant for, and nothing
+    goes from https to http.
 
     Any number of threads and event loops may share one client. Each loop has connections of its own, which close with
     the loop, or with the client.
@@ -50,11 +78,13 @@ class HttpxClient:
         retries: how often a request is tried again.
         backoff: seconds before the first retry; doubled for each more.
         limits: an ``httpx2.Limits``: how many connections, and how long they are kept; for each event loop.
-        headers: sent with each request, unless it has its own.
+        headers: sent with each request to whatever server, unless it has its own.
         retry_methods: which methods are tried again: by default those that may be repeated without harm.
         max_wait: the longest wait between two attempts, in seconds. A server that asks for more gets none: its answer
             is handed over.
         max_redirects: how many redirects are followed.
+        max_bytes: how long an answer may be, unpacked.
+        deadline: seconds that one attempt may take in all, however busily the server sends; ``None``: no limit.
 
     Raises:
         ImportError: httpx2 is not installed.
@@ -76,6 +106,8 @@ class HttpxClient:
         retry_methods: Collection[str] = IDEMPOTENT,
         max_wait: float = 60.0,
         max_redirects: int = 20,
+        max_bytes: int = 100 * 2**20,
+        deadline: float | None = 300.0,
     ) -> None:
         self._httpx = httpx = _httpx2()
         self._given = {
@@ -88,20 +120,24 @@ class HttpxClient:
             "retry_methods": frozenset(retry_methods),
             "max_wait": max_wait,
             "max_redirects": max_redirects,
+            "max_bytes": max_bytes,
+            "deadline": deadline,
         }
         self._retries = whole("retries", retries)
         self._backoff = seconds("backoff", backoff)
         self._max_wait = seconds("max_wait", max_wait)
         self._retry_methods = _methods(retry_methods)
+        self._max_redirects = whole("max_redirects", max_redirects)
+        self._max_bytes = whole("max_bytes", max_bytes)
+        self._deadline = None if deadline is None else seconds("deadline", deadline)
         self._settings: dict[str, Any] = {
             "verify": _trust(verify, httpx),
             "timeout": _timeout(timeout, httpx),
-            "headers": headers,
-            "follow_redirects": True,
-            "max_redirects": whole("max_redirects", max_redirects),
+            "headers": checked_headers(headers),
         }
         if limits is not None:
             self._settings["limits"] = limits
+        self._client()  # what is wrong with the proxies that the environment names is told here
         self._pools: dict[asyncio.AbstractEventLoop, tuple[httpx2.AsyncClient, AsyncGenerator[Any, None]]] = {}
         self._closed = False
 
@@ -141,56 +177,95 @@ class HttpxClient:
         return await self._request("DELETE", url, headers)
 
     async def aclose(self) -> None:
-        """Close all connections, also those of other event loops that still run; does nothing the second time."""
+        """Close the connections of all event loops that run; does nothing the second time.
+
+        Requests under way end with a ``RuntimeError``, so close after the last one.
+        """
         self._closed = True
         here = asyncio.get_running_loop()
-        for loop, (_, keeper) in list(self._pools.items()):
+        pools, self._pools = self._pools, {}
+        closing: list[asyncio.Future[Any]] = []
+        for loop, (_, keeper) in pools.items():
             if loop is here:
-                await keeper.aclose()
+                closing.append(asyncio.ensure_future(keeper.aclose()))
             elif loop.is_running():
-                there = asyncio.run_coroutine_threadsafe(keeper.aclose(), loop)
-                await asyncio.wait([asyncio.wrap_future(there)], timeout=_GOODBYE)
-        self._pools.clear()
+                closing.append(asyncio.wrap_future(asyncio.run_coroutine_threadsafe(keeper.aclose(), loop)))
+        if closing:
+            await asyncio.wait(closing, timeout=_GOODBYE)
 
     async def _request(self, method: str, url: str, headers: Mapping[str, str] | None, json: Any = None) -> Response:
         pool = self._pools.get(asyncio.get_running_loop())
         client = await self._opened() if pool is None else pool[0]
+        check_url(url)
+        try:
+            request = client.build_request(method, url, headers=checked_headers(headers), json=json)
+        except self._httpx.InvalidURL as error:
+            raise ValueError(f"{shown(public_url(url))} is no URL: {type(error).__name__}") from None
         attempts = 1 + (self._retries if method in self._retry_methods else 0)
         for attempt in itertools.count(1):
             wait = self._wait(attempt)
             try:
-                answer = await client.request(method, url, headers=headers, json=json)
-            except (self._httpx.TransportError, self._httpx.TooManyRedirects, self._httpx.DecodingError) as error:
+                async with asyncio.timeout(self._deadline):
+                    answer = await self._answer(client, request)
+            except Exception as error:
+                if self._closed:
+                    raise _closed() from error
                 if attempt >= attempts or not self._may_pass(error):
-                    raise self._failure(error, method, url, attempt) from error
-            except self._httpx.InvalidURL as error:
-                raise ValueError(f"{shown(url)} is no URL: {error}") from error
+                    raise self._failure(error, request, attempt) from error
             else:
-                if attempt >= attempts or answer.status_code not in _PASSING:
-                    return _response(answer)
-                wait = max(wait, _retry_after(answer.headers))
-                if wait > self._max_wait:
-                    return _response(answer)
+                wait += _retry_after(answer.headers)
+                if attempt >= attempts or answer.status_code not in _PASSING or wait > self._max_wait:
+                    return answer
             await asyncio.sleep(wait)
         raise AssertionError("attempts are counted for ever")
 
+    async def _answer(self, client: httpx2.AsyncClient, request: httpx2.Request) -> Response:
+        """What the server answers, redirects followed."""
+        for _ in range(1 + self._max_redirects):
+            answer = await client.send(request, stream=True, follow_redirects=False)
+            try:
+                following = _followed(request, answer)
+                if following is None:
+                    return await self._read(answer)
+            finally:
+                await answer.aclose()
+            request = following
+        raise _Refused(f"it was redirected more than {self._max_redirects} times")
+
+    async def _read(self, answer: httpx2.Response) -> Response:
+        pieces, size = [], 0
+        async for piece in answer.aiter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._max_bytes:
+                raise _Refused(f"the answer has more than max_bytes={self._max_bytes} bytes")
+        request = f"{answer.request.method} {public_url(answer.request.url)}"
+        return Response(answer.status_code, Headers(answer.headers.multi_items()), b"".join(pieces), request=request)
+
     async def _opened(self) -> httpx2.AsyncClient:
-        if self._closed:
-            raise RuntimeError("the HttpxClient is closed: requests end before the host closes its resources")
         for loop in [loop for loop in list(self._pools) if loop.is_closed()]:
             self._pools.pop(loop, None)
         keeper = self._keep()
         client = await anext(keeper)
         self._pools[asyncio.get_running_loop()] = client, keeper
+        if self._closed:  # perhaps just now, by another thread
+            await keeper.aclose()
+            raise _closed()
         return client
 
     async def _keep(self) -> AsyncGenerator[httpx2.AsyncClient, None]:
         """Hold a client until somebody ends this; an event loop that is closed ends all its generators."""
-        async with self._httpx.AsyncClient(**self._settings, cookies=_no_cookies()) as client:
+        async with self._client() as client:
             try:
                 yield client
             finally:
                 self._pools.pop(asyncio.get_running_loop(), None)
+
+    def _client(self) -> httpx2.AsyncClient:
+        # All plugins share the client: what a server stores for one must not be sent for another.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        client: httpx2.AsyncClient = self._httpx.AsyncClient(**self._settings, cookies=no_cookies)
+        return client
 
     def _wait(self, attempt: int) -> float:
         longest = min(self._backoff * 2.0 ** min(attempt - 1, 64), self._max_wait)
@@ -200,24 +275,20 @@ class HttpxClient:
         httpx = self._httpx
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
             return False
-        return isinstance(
-            error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout | httpx.ProxyError
-        )
+        return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
 
-    def _failure(self, error: Exception, method: str, url: str, attempts: int) -> Exception:
-        httpx = self._httpx
-        shown_url = _without_password(httpx.URL(url))
-        if isinstance(error, httpx.UnsupportedProtocol):
-            return ValueError(f"{shown(url)} is no URL of a server: it begins with http:// or https://")
-        if isinstance(error, httpx.LocalProtocolError):
-            return ValueError(f"{method} {shown_url} can't be sent: {error}")
+    def _failure(self, error: Exception, request: httpx2.Request, attempts: int) -> HttpError:
+        url = public_url(request.url)
+        what = f"{request.method} {url}"
         often = f" after {attempts} attempts" if attempts > 1 else ""
-        known: dict[str, Any] = {"method": method, "url": shown_url, "attempts": attempts}
-        if isinstance(error, httpx.TimeoutException):
-            return HttpTimeout(f"{method} {shown_url} had no answer in time{often} ({raised(error)})", **known)
+        if isinstance(error, self._httpx.TimeoutException | TimeoutError):
+            late = raised(error) if str(error) or not isinstance(error, TimeoutError) else f"deadline={self._deadline}"
+            told = f"{what} had no answer in time{often} ({late})"
+            return HttpTimeout(told, method=request.method, url=url, attempts=attempts)
         why = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), error)
         hint = "; the host sets the CA bundle by HttpxClient(verify=…)" if why is not error else ""
-        return HttpError(f"{method} {shown_url} failed{often}: {raised(why)}{hint}", **known)
+        told = f"{what} failed{often}: {why if isinstance(why, _Refused) else raised(why)}{hint}"
+        return HttpError(told, method=request.method, url=url, attempts=attempts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process has the settings, and connections of its own.
@@ -266,19 +337,36 @@ def _timeout(timeout: object, httpx: Any) -> Any:
     return httpx.Timeout(None if timeout is None else seconds("timeout", timeout), pool=None)
 
 
-def _no_cookies() -> CookieJar:
-    # All plugins share the client: what a server stores for one must not be sent for another.
-    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+class _Refused(Exception):
+    """What the server wants is not done."""
 
 
-def _response(answer: httpx2.Response) -> Response:
-    return Response(
-        answer.status_code,
-        Headers(answer.headers.multi_items()),
-        answer.content,
-        request=f"{answer.request.method} {_without_password(answer.request.url)}",
-        encoding=answer.charset_encoding,
-    )
+def _closed() -> RuntimeError:
+    return RuntimeError("the HttpxClient is closed: requests end before the host closes its resources")
+
+
+def _followed(request: httpx2.Request, answer: httpx2.Response) -> httpx2.Request | None:
+    """The request to which a redirect leads; ``None`` if it is none, or is for the caller to decide on.
+
+    A request that writes is repeated elsewhere only where the server says so (307 and 308, RFC 9110, section 15.4);
+    otherwise it would become one that reads, and what was to be written would be lost in silence.
+    """
+    following = answer.next_request
+    if following is None or (request.method != "GET" and answer.status_code not in (307, 308)):
+        return None
+    if following.url.scheme not in ("http", "https"):
+        raise _Refused(f"it was redirected to {following.url.scheme}:, which is not followed")
+    if request.url.scheme == "https" and following.url.scheme == "http":
+        raise _Refused(f"it was redirected from https to http ({public_url(following.url)}), which is not followed")
+    if following.url.host != request.url.host or _port(following.url) not in (_port(request.url), _SECURE_PORT):
+        # Keys and tokens are for the server that they were meant for.
+        for name in [name for name in following.headers if name.lower() not in _FOR_ANYONE]:
+            del following.headers[name]
+    return following
+
+
+def _port(url: httpx2.URL) -> int | None:
+    return url.port or {"http": 80, "https": _SECURE_PORT}.get(url.scheme)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
@@ -288,13 +376,9 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         return float(told) if len(told) < 10 else math.inf
     try:
         at = parsedate_to_datetime(told)
-    except ValueError:
+        return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):  # no date, or one that no calendar has
         return 0.0
-    return at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
-
-
-def _without_password(url: httpx2.URL) -> str:
-    return str(url.copy_with(userinfo=b"")) if url.userinfo else str(url)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

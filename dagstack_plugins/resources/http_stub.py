@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json as jsonlib
 import re
 import threading
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.resources.http import Headers, Response
+from dagstack_plugins.resources.http import Headers, Response, check_url, checked_headers
 from dagstack_plugins.resources.settings import seconds, whole
 from dagstack_plugins.wording import shown
 
@@ -186,12 +187,13 @@ class StubHttpClient:
     async def _answer(self, method: str, url: str, headers: Mapping[str, str] | None, json: Any = None) -> Response:
         # A client on the wire takes JSON only, and what it took no longer changes.
         body = None if json is None else jsonlib.loads(jsonlib.dumps(json, allow_nan=False))
-        call = HttpCall(method, url, Headers(headers or {}), body)
+        check_url(url)
+        call = HttpCall(method, url, Headers(checked_headers(headers) or {}), body)
         rule = self._pick(call)
         if rule.latency:
             await asyncio.sleep(rule.latency)
         if rule.raises is not None:
-            raise rule.raises
+            raise _fresh(rule.raises)
         return Response(rule.status, rule.headers, rule.content, request=f"{method} {url}")
 
     def _pick(self, call: HttpCall) -> _Rule:
@@ -227,6 +229,16 @@ def _body(json: Any, text: str | None, content: bytes | None) -> tuple[bytes, di
     if text is not None:
         return text.encode(), {"content-type": "text/plain; charset=utf-8"}
     return bytes(content or b""), {}
+
+
+def _fresh(error: BaseException | type[BaseException]) -> BaseException | type[BaseException]:
+    """An error that nobody raised yet: tracebacks and notes of one call are not for the next."""
+    if isinstance(error, type):
+        return error
+    try:
+        return copy.copy(error).with_traceback(None)
+    except Exception:  # one that can't be made again of its arguments
+        return error.with_traceback(None)
 
 
 def _method(method: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from dagstack_plugins.resources.around import around
 from dagstack_plugins.times import CallTimes, TimesTable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Metering:
     """Counts and times every method that plugins call on a resource, by plugin and method.
 
-    A coroutine function's call lasts until it was awaited to its end; being cancelled is a failure.
+    A call that gives a coroutine lasts until that was awaited to its end; being cancelled is a failure.
 
     Example:
         >>> from dagstack_plugins import PluginRegistry, ResourceRegistry
@@ -73,31 +73,40 @@ class Metering:
 
 
 def _timed(times: CallTimes, method: Callable[..., Any]) -> Callable[..., Any]:
+    async def awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        with _Timing(times):
+            return await coroutine
+
     if inspect.iscoroutinefunction(method):
 
         @wraps(method)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
-            with _Timing(times):
-                return await method(*args, **kwargs)
+            return await awaited(method(*args, **kwargs))
 
         return call_async
 
     @wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with _Timing(times):
-            return method(*args, **kwargs)
+        with _Timing(times) as timing:
+            result = method(*args, **kwargs)
+            if not inspect.iscoroutine(result):
+                return result
+            timing.times = None  # it only begins
+        return awaited(result)
 
     return call
 
 
 class _Timing:
-    __slots__ = ("_started", "_times")
+    __slots__ = ("_started", "times")
 
     def __init__(self, times: CallTimes) -> None:
-        self._times = times
+        self.times: CallTimes | None = times
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._started = time.perf_counter()
+        return self
 
     def __exit__(self, error_type: object, *_: object) -> None:
-        self._times.add(time.perf_counter() - self._started, failed=error_type is not None)
+        if self.times is not None:
+            self.times.add(time.perf_counter() - self._started, failed=error_type is not None)

@@ -167,6 +167,8 @@ class GoesToWorkers(Protocol):
     def for_worker(self, worker: str, /) -> object:
         """What goes to the worker process in its place, by pickle; raises to say why nothing can.
 
+        Asked whenever a process starts, by the thread that needs it: quickly, please, and by several at once.
+
         Args:
             worker: the process's name, which no other process of this host has.
         """

@@ -34,7 +34,10 @@ class RateLimited(Exception):
 
 
 class RateLimit:
-    """Admits ``calls`` method calls every ``per`` seconds, at an even pace after a first burst; more wait.
+    """Admits method calls at a pace of ``calls`` every ``per`` seconds, after a first burst; more wait.
+
+    Beside a service that counts calls in fixed spans, say ``burst=1``: after a pause, a burst and the pace together
+    admit up to twice as many in the first ``per`` seconds.
 
     Each plugin has a limit of its own, unless they share one. A coroutine function waits without holding up its event
     loop. Another method makes its thread wait; on an event loop, where that would hold up all others, it is refused
@@ -82,7 +85,11 @@ class RateLimit:
             @wraps(method)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 if wait := self._admit(whose, name, self._max_wait):
-                    await asyncio.sleep(wait)
+                    try:
+                        await asyncio.sleep(wait)
+                    except asyncio.CancelledError:
+                        self._leave(whose)
+                        raise
                 return await method(*args, **kwargs)
 
             return call_async
@@ -114,6 +121,11 @@ class RateLimit:
             f"at most {longest:g} s are waited here",
             wait,
         )
+
+    def _leave(self, whose: tuple[str, str] | None) -> None:
+        """Give a place back: callers that stopped waiting hold up nobody."""
+        with self._lock:
+            self._due[whose] -= self._pace
 
     def __reduce__(self) -> Any:
         raise TypeError("a RateLimit counts in this process, so what it limits can't go to another")

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from operator import index
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dagstack_plugins.wording import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -129,7 +131,7 @@ class DeterministicRng(_RngOfBytes):
         Args:
             worker: the worker's name.
         """
-        return DeterministicRng(seed=f"{self._seed!r} for {worker}")
+        return DeterministicRng(seed=f"{self._key.hex()} for {worker}")
 
     def __getstate__(self) -> tuple[Any, ...]:
         with self._lock:
@@ -141,4 +143,4 @@ class DeterministicRng(_RngOfBytes):
         self._blocks, self._spare = blocks, spare
 
     def __repr__(self) -> str:
-        return f"DeterministicRng(seed={self._seed!r})"
+        return f"DeterministicRng(seed={shown(self._seed)})"

@@ -73,8 +73,8 @@ class _Folder(ABC):
 class DirectoryResource(_Folder):
     """A folder of the host's, for plugins that must keep files: it stays, with all that is in it.
 
-    All plugins that declare it share it, unless a factory makes one for each:
-    ``register("data", factory=lambda manifest: DirectoryResource(f"/srv/data/{manifest.name}"), scope="plugin")``.
+    All plugins that declare it share it, unless a factory makes one for each, given to ``register`` with
+    ``scope="plugin"``: ``lambda manifest: DirectoryResource(f"/srv/{manifest.kind}/{manifest.name}")``.
 
     Example:
         >>> import tempfile

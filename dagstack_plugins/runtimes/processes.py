@@ -36,6 +36,9 @@ _LAST_WORDS: Final = 1.0
 """Seconds that a process has to end after it was told to."""
 
 
+_STOPPED: Final = "was ended, as the plugin was stopped"
+
+
 class Died(EOFError):
     """A process ended under a call.
 
@@ -105,10 +108,12 @@ class PluginWorkers:
             self.drop(worker)
 
     def _started(self) -> tuple[WorkerProcess, Reply]:
+        if self.ended:  # before its resources are asked for, which were given back
+            raise Died(_STOPPED)
         setup = self._setup(next(self._numbers))
         with self._lock:
             if self.ended:
-                raise Died("was ended, as the plugin was stopped")
+                raise Died(_STOPPED)
             worker = WorkerProcess(self._hear)
             self._all.add(worker)
         try:

@@ -44,8 +44,20 @@ class Manifest:
     file: Path | None = None
 
 
+class Table:
+    """What a resource may have: an object that can be called, and can do more."""
+
+    def __call__(self) -> str:
+        return "called"
+
+    def find(self) -> str:
+        return "found"
+
+
 class Pool:
     """All that a resource may be."""
+
+    table = Table()
 
     size = 3
 
@@ -60,6 +72,9 @@ class Pool:
     async def fetch(self, number: int = 1) -> int:
         await asyncio.sleep(0)
         return self.take(number)
+
+    def later(self, number: int = 1) -> Any:
+        return self.fetch(number)
 
     def __call__(self, number: int) -> int:
         return -number
@@ -97,6 +112,9 @@ def test_the_decorated_is_the_resource_in_all_else() -> None:
         assert inside == "inside"
     decorated.size = 5
     assert pool.size == len(decorated) == 5
+    del decorated.size
+    assert pool.size == 3
+    assert (decorated.table.find(), decorated.table()) == ("found", "called")
     assert pool.log == ["enter", "exit"]
     assert isinstance(decorated, Pool)
     assert isinstance(around(decorated, noting(log)), Pool)
@@ -166,6 +184,21 @@ async def test_metering_counts_calls_and_failures_of_both_colours() -> None:
     assert counted(metering, "fetch")["seconds"] >= counted(metering, "fetch")["slowest"] > 0
 
 
+async def test_metering_waits_for_what_gives_a_coroutine() -> None:
+    class Asks:
+        async def __call__(self, seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+    metering = Metering()
+    pool, asks = metering.of("pool")(Pool(), Manifest()), metering.of("asks")(Asks(), Manifest())
+    with pytest.raises(ValueError, match="negative"):
+        await pool.later(-1)
+    assert await pool.later(2) == 2
+    await asks(0.05)
+    assert (counted(metering, "later")["calls"], counted(metering, "later")["failures"]) == (2, 1)
+    assert counted(metering, "__call__", "asks")["seconds"] >= 0.05
+
+
 def test_metering_tells_prometheus() -> None:
     metering = Metering()
     metering.of('a "name"')(Pool(), Manifest()).take()
@@ -217,6 +250,15 @@ async def test_coroutine_functions_wait_without_holding_up_the_loop() -> None:
     started = time.monotonic()
     assert await asyncio.gather(*(pool.fetch(n) for n in range(3))) == [0, 1, 2]
     assert time.monotonic() - started >= 0.2
+
+
+async def test_callers_that_stop_waiting_hold_up_nobody() -> None:
+    pool = RateLimit(1, per=0.2, max_wait=1)(Pool(), Manifest())
+    pool.take()
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(pool.fetch(), 0.001)
+    assert await pool.fetch(7) == 7
 
 
 async def test_on_a_loop_other_methods_are_refused_rather_than_hold_it_up() -> None:

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
+import zlib
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 import trustme
 
 from dagstack_plugins import HttpClient, HttpError, HttpResponse, HttpTimeout, HttpxClient
+from dagstack_plugins.resources.http import public_url
 
 Answer = Callable[["Request"], bytes]
 
@@ -144,10 +147,13 @@ def test_text_is_decoded_as_the_server_says(serve: Serve) -> None:
     kinds = {
         "/latin": ("é".encode("latin-1"), "text/plain; charset=latin-1"),
         "/utf": ("é".encode(), "text/plain"),
-        "/odd": ("é".encode(), "text/plain; charset=klingon"),
+        **{
+            f"/{odd}": ("é".encode(), f"text/plain; charset={odd}")
+            for odd in ("klingon", "undefined", "idna", "unicode_escape", "a%00b", "hex")
+        },
     }
     server = serve(lambda request: answered(200, kinds[request.path][0], content_type=kinds[request.path][1]))
-    assert [asked(quick(), "GET", server.url + path).text() for path in kinds] == ["é"] * 3
+    assert [asked(quick(), "GET", server.url + path).text() for path in kinds] == ["é"] * len(kinds)
 
 
 def test_a_body_that_is_no_json_is_told(serve: Serve) -> None:
@@ -227,7 +233,21 @@ def test_a_server_that_asks_for_too_much_gets_none(serve: Serve, told: str) -> N
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("told", ["soon", "-5", "", "1e3", "²", "Thu, 01 Jan 1970 00:00:00 GMT", "Mon, 99 Foo"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT",
+        "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+        "soon",
+        "-5",
+        "",
+        "1e3",
+        "²",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Mon, 99 Foo",
+    ],
+)
 def test_a_wish_that_makes_no_sense_is_left_aside(serve: Serve, told: str) -> None:
     server = serve(in_turn(answered(429).replace(b"\r\n\r\n", f"\r\nretry-after: {told}\r\n\r\n".encode()), answered()))
     assert asked(quick(), "GET", server.url).status_code == 200
@@ -275,9 +295,92 @@ def test_redirects_are_followed_but_not_for_ever(serve: Serve) -> None:
     server = serve(lambda request: answered(302, location="/b") if request.path == "/a" else answered(200, b"b"))
     assert asked(quick(), "GET", server.url + "/a").text() == "b"
     server = serve(lambda request: answered(302, location="/"))
-    with pytest.raises(HttpError, match=r"failed: TooManyRedirects: Exceeded maximum allowed redirects"):
+    with pytest.raises(HttpError, match="failed: it was redirected more than 3 times"):
         asked(quick(max_redirects=3), "GET", server.url)
     assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirect_that_would_lose_a_write_is_handed_over(serve: Serve, method: str, status: int) -> None:
+    server = serve(lambda request: answered(status, location="/b"))
+    answer = asked(quick(), method, server.url)
+    assert (answer.status_code, answer.headers["location"]) == (status, "/b")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_that_keeps_a_write_is_followed(serve: Serve, status: int) -> None:
+    server = serve(lambda request: answered(200, b"b") if request.path == "/b" else answered(status, location="/b"))
+    assert asked(quick(), "PUT", server.url, json={"n": 1}).text() == "b"
+    assert [(request.method, request.body) for request in server.requests] == [("PUT", b'{"n":1}')] * 2
+
+
+def test_keys_and_tokens_stay_with_the_server_that_they_were_meant_for(serve: Serve) -> None:
+    other = serve(lambda request: answered(200, b"other"))
+    server = serve(
+        lambda request: (
+            answered(302, location=other.url if request.path == "/away" else "/here")
+            if request.path != "/here"
+            else answered(200, b"here")
+        )
+    )
+    client = quick(headers={"X-Api-Key": "host's", "user-agent": "host/1"})
+    mine = {"X-Token": "plugin's", "accept": "text/plain"}
+    assert asked(client, "GET", server.url + "/stay", headers=mine).text() == "here"
+    assert server.requests[-1].headers.keys() >= {"x-api-key", "x-token"}
+    assert asked(client, "GET", server.url + "/away", headers=mine).text() == "other"
+    (seen,) = other.requests
+    assert {"x-api-key", "x-token"}.isdisjoint(seen.headers)
+    assert (seen.headers["user-agent"], seen.headers["accept"]) == ("host/1", "text/plain")
+    assert f"http://{seen.headers['host']}" == other.url
+
+
+@pytest.mark.parametrize("to", ["ftp://a/b", "file:///etc/passwd", "http://localhost:99999/"])
+def test_a_redirect_to_nowhere_is_the_servers_fault(serve: Serve, to: str) -> None:
+    server = serve(lambda request: answered(302, location=to))
+    with pytest.raises(HttpError, match=r"^GET http://localhost"):
+        asked(quick(), "GET", server.url)
+
+
+def test_nothing_goes_from_https_to_http(serve: Serve, secure: Server, bundle: Path) -> None:
+    plain = serve(lambda request: answered())
+    secure.answer = lambda request: answered(302, location=plain.url + "/?token=1")
+    with pytest.raises(HttpError, match=r"redirected from https to http \(http://localhost:\d+/\?…\), which is not"):
+        asked(quick(verify=bundle), "GET", secure.url)
+    assert plain.requests == []
+
+
+def test_an_answer_that_is_too_long_is_refused(serve: Serve) -> None:
+    packer = zlib.compressobj(wbits=31)
+    bomb = packer.compress(bytes(20 * 2**20)) + packer.flush()
+    server = serve(lambda request: answered(200, bomb, content_encoding="gzip"))
+    with pytest.raises(HttpError, match="more than max_bytes=1000000 bytes") as caught:
+        asked(quick(max_bytes=1_000_000), "GET", server.url)
+    assert (caught.value.attempts, len(bomb) < 100_000) == (1, True)
+    assert len(asked(quick(), "GET", server.url).content) == 20 * 2**20
+
+
+async def test_a_server_that_never_ends_is_given_up() -> None:
+    ended = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        except ConnectionError:
+            writer.close()
+            ended.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        client = HttpxClient(timeout=5, deadline=0.3)
+        with pytest.raises(HttpTimeout, match=r"had no answer in time \(deadline=0.3\)"):
+            await client.get(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        await client.aclose()
+        await ended.wait()
 
 
 def test_a_call_that_is_cancelled_while_it_waits_ends(serve: Serve) -> None:
@@ -373,6 +476,18 @@ def test_connections_close_with_their_loop(serve: Serve) -> None:
     _wait_until(lambda: server.open == 0)
 
 
+async def test_a_request_under_way_is_told_of_the_closing(serve: Serve) -> None:
+    go_on = threading.Event()
+    server = serve(lambda request: answered() if go_on.wait(10) else b"")
+    client = HttpxClient()
+    asking = asyncio.ensure_future(client.get(server.url))
+    await asyncio.to_thread(_wait_until, lambda: bool(server.requests))
+    await client.aclose()
+    with pytest.raises(RuntimeError, match="the HttpxClient is closed"):
+        await asking
+    go_on.set()
+
+
 async def test_closing_closes_the_connections_of_all_loops(serve: Serve) -> None:
     server = serve(lambda request: answered())
     client = quick()
@@ -461,6 +576,12 @@ def test_a_copy_has_the_same_settings(serve: Serve, secure: Server, bundle: Path
         pickle.dumps(quick(verify=ssl.create_default_context()))
 
 
+def test_a_proxy_that_makes_no_sense_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "gopher://proxy")
+    with pytest.raises(ValueError, match="gopher"):
+        HttpxClient()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -471,6 +592,8 @@ def test_a_copy_has_the_same_settings(serve: Serve, secure: Server, bundle: Path
         ({"timeout": 0 - 1}, "timeout=-1: give seconds"),
         ({"timeout": "5"}, "timeout='5': give seconds"),
         ({"max_wait": float("inf")}, "max_wait=inf: give seconds"),
+        ({"max_bytes": -1}, "max_bytes=-1: give a whole number"),
+        ({"deadline": "1"}, "deadline='1': give seconds"),
         ({"max_redirects": None}, "max_redirects=None: give a whole number"),
         ({"retry_methods": "GET"}, "retry_methods='GET': give a set"),
         ({"retry_methods": {"PATCH"}}, "retry_methods="),
@@ -487,6 +610,10 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
         ("ftp://x", {}, ValueError, "'ftp://x' is no URL of a server: it begins with http:// or https://"),
         ("/path", {}, ValueError, "'/path' is no URL of a server"),
         ("http://x:port/", {}, ValueError, "'http://x:port/' is no URL"),
+        ("http://x:99999/", {}, ValueError, "'http://x:99999/' is no URL"),
+        ("http:///path", {}, ValueError, "is no URL of a server"),
+        ("https://user:secret/w@x:y/?key=z", {}, ValueError, "is no URL of a server"),
+        ("htp://user:secret@x/", {}, ValueError, "'htp://x/' is no URL of a server"),
         (3, {}, TypeError, "int"),
     ],
 )
@@ -495,10 +622,30 @@ def test_what_cannot_be_sent_is_the_callers_mistake(url: Any, more: Any, error: 
         asked(quick(), "GET", url, **more)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a/b", "https://a/b"),
+        ("https://user:word@a:1/b?key=1#part", "https://a:1/b?…"),
+        ("http://user:P/W@a/", "http://a/"),
+        ("htp://u:p@a", "htp://a"),
+    ],
+)
+def test_messages_show_urls_without_what_may_be_secret(url: str, shown: str) -> None:
+    assert public_url(url) == shown
+
+
 def test_what_is_no_json_and_no_header_cannot_be_sent(serve: Serve) -> None:
     server = serve(lambda request: answered())
-    with pytest.raises(ValueError, match="can't be sent: Illegal header value"):
-        asked(quick(), "GET", server.url, headers={"a": "b\nc"})
+    for value in ("secret\n", "secret\r", "secret\x00", " secret"):
+        with pytest.raises(ValueError, match="the header 'a' can't be sent") as caught:
+            asked(quick(), "GET", server.url, headers={"a": value})
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises(TypeError, match="the header 'a' is a int: names and values are texts"):
+        asked(quick(), "GET", server.url, headers={"a": 3})
+    with pytest.raises(ValueError, match="the header 'x y' can't be sent"):
+        HttpxClient(headers={"x y": "1"})
+    assert server.requests == []
     with pytest.raises(TypeError, match="not JSON serializable"):
         asked(quick(), "POST", server.url, json={"when": object()})
 

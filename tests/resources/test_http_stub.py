@@ -162,8 +162,36 @@ async def test_what_no_client_could_send_is_refused(stub: StubHttpClient) -> Non
             await stub.post(URL, json=body)
 
 
+async def test_what_no_client_would_send_is_refused_here_too(stub: StubHttpClient) -> None:
+    stub.on("*", "*")
+    for url in ("ftp://a/", "/relative", "http:///", "http://a:99999/"):
+        with pytest.raises(ValueError, match="is no URL of a server"):
+            await stub.get(url)
+    with pytest.raises(ValueError, match="the header 'a' can't be sent"):
+        await stub.get(URL, headers={"a": "b\n"})
+    assert stub.calls == []
+
+
+async def test_an_error_is_a_fresh_one_for_each_call(stub: StubHttpClient) -> None:
+    programmed = HttpTimeout("slow", method="GET", attempts=3)
+    stub.on("GET", URL, raises=programmed)
+    raised = []
+    for _ in range(2):
+        with pytest.raises(HttpTimeout) as caught:
+            await stub.get(URL)
+        caught.value.add_note("seen")
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+    assert (str(raised[1]), raised[1].attempts, raised[1].__notes__) == ("slow", 3, ["seen"])
+    assert programmed.__traceback__ is None
+
+
 async def test_bodies_that_are_bytes_or_no_json(stub: StubHttpClient) -> None:
     stub.on("GET", "https://a/1", content=b"\xff\x00")
+    stub.on(
+        "GET", "https://a/3", content="é".encode("latin-1"), headers={"Content-Type": "text/plain; charset=latin-1"}
+    )
+    assert (await stub.get("https://a/3")).text() == "é"
     stub.on("GET", "https://a/2", text="<html>", headers={"Content-Type": "text/html"})
     assert (await stub.get("https://a/1")).content == b"\xff\x00"
     with pytest.raises(ValueError, match=r"what answered GET https://a/2 is not JSON.*content type text/html"):

@@ -141,6 +141,12 @@ def test_no_value_is_given_twice_or_lost_between_threads() -> None:
     assert sorted(one for share in shares for one in share) == sorted(expected)
 
 
+def test_a_long_seed_travels_too() -> None:
+    rng = DeterministicRng(seed=10**5000)
+    assert rng.for_worker("a").uuid4() != rng.for_worker("b").uuid4()
+    assert len(repr(rng)) < 100
+
+
 def test_a_copy_goes_on_where_the_original_is() -> None:
     rng = DeterministicRng(seed=1)
     rng.next_float()
