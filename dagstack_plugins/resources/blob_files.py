@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dagstack_plugins.resources.blob_names import digest_of, keys_below, name_of
+from dagstack_plugins.resources.blob_names import digest_of, keys_below, keys_of_digests, name_of
 from dagstack_plugins.resources.blob_store import (
     BlobNotFound,
     BlobStoreError,
@@ -23,6 +26,9 @@ from dagstack_plugins.resources.blob_store import (
 )
 from dagstack_plugins.resources.leases import Lease, living
 
+if sys.platform == "darwin":
+    import fcntl
+
 if TYPE_CHECKING:
     from dagstack_plugins.resources.protocols import Keys
 
@@ -30,6 +36,15 @@ T = TypeVar("T")
 
 _MAGIC: Final = b"dagstack blob 1 "
 _PART: Final = ".part"
+_PATIENCE: Final = (0.001, 0.01, 0.05, 0.2, 0.5) if os.name == "nt" else ()
+"""Seconds between attempts at what others hinder by reading."""
+
+_NOT_FOR_FOLDERS: Final = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""How file systems say that they don't synchronise folders."""
+
+_REMEMBERED: Final = 10_000
+"""Folders that are known to be on the disk."""
+
 _TRIES: Final = 100
 """How often a folder is made again that others remove, as it was empty, while a file is on its way into it."""
 
@@ -72,21 +87,28 @@ class FileBlobStore:
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root).expanduser().absolute()
+        try:
+            self.root = Path(root).expanduser().absolute()
+        except RuntimeError as error:  # nobody's home
+            raise BlobStoreError(f"the blob store {root} can't be opened: {error}") from error
         self._named = self.root / "keys"
         self._long = self.root / "long"
         self._parts = self.root / "writing"
         self._numbers = itertools.count()
+        self._settled: set[tuple[str, int]] = set()
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._closed = False
         try:
             for folder in (self._named, self._long, self._parts):
                 _make(folder)
             self._lease = Lease(self._parts)
             self._sweep()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise BlobStoreError(
                 f"the blob store {self.root} can't be opened: {_told(error)}; its root is a folder that is there, or "
                 "can be made, and that this user may write to",
-                error.errno,
+                getattr(error, "errno", None),
             ) from error
 
     async def put(self, key: str, data: bytes | bytearray | memoryview, *, content_type: str | None = None) -> None:
@@ -107,10 +129,9 @@ class FileBlobStore:
         check_key(key)
         check_content_type(content_type)
         data = checked_data(data)
-        if not self._lease.held:
-            raise BlobStoreError(f"the blob store {self.root} is closed: put() comes before close()")
-        turn = _Turn()
-        await _in_thread(lambda: self._put(key, data, content_type, turn), turn)
+        with self._writing() as lease:
+            turn = _Turn()
+            await _in_thread(lambda: self._put(key, data, content_type, turn, lease), turn)
 
     async def get(self, key: str) -> bytes:
         """What is stored under ``key``.
@@ -132,12 +153,15 @@ class FileBlobStore:
     async def delete(self, key: str) -> None:
         """Forget what is stored under ``key``; silent if nothing is.
 
+        If the caller gives up before that is done, nothing is changed.
+
         Raises:
             ValueError: ``key`` breaks a rule.
             BlobStoreError: the disk refuses.
         """
         check_key(key)
-        await _in_thread(lambda: self._delete(key))
+        turn = _Turn()
+        await _in_thread(lambda: self._delete(key, turn), turn)
 
     async def list(self, prefix: str = "") -> Keys:
         """The keys that start with the string ``prefix``, sorted.
@@ -154,24 +178,67 @@ class FileBlobStore:
             ValueError: ``key`` breaks a rule.
         """
         check_key(key)
-        return await _in_thread(lambda: os.path.exists(self._file(key)))
+        return await _in_thread(lambda: self._exists(key))
 
     def close(self) -> None:
-        """Write no more; does nothing the second time."""
-        self._lease.close()
+        """Write no more, but for what is under way; does nothing the second time. Reading goes on."""
+        with self._lock:
+            self._closed = True
+            if not self._under_way:
+                self._lease.close()
 
-    def _put(self, key: str, data: bytes, content_type: str | None, turn: _Turn) -> None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Lease]:
+        """Keep the lease while a file is written under its name, though the store be closed meanwhile."""
+        with self._lock:
+            if self._closed:
+                raise BlobStoreError(f"the blob store {self.root} is closed: put() comes before close()")
+            if self._lease.owner != os.getpid():  # of the process that this was forked from, which may end first
+                self._lease, self._under_way = Lease(self._parts), 0
+            self._under_way += 1
+            lease = self._lease
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                if self._closed and not self._under_way:
+                    lease.close()
+
+    def _put(self, key: str, data: bytes, content_type: str | None, turn: _Turn, lease: Lease) -> None:
+        if turn.over:  # its caller gave up while it was queued
+            return
         file = self._file(key)
-        # A fork has the same lease, and counts on from the same number.
-        part = f"{self._parts}/{self._lease.name}-{os.getpid()}-{next(self._numbers)}{_PART}"
+        part = f"{self._parts}/{lease.name}-{next(self._numbers)}{_PART}"
         with self._failing(f"the blob {key!r} was not stored in {self.root}"):
             try:
                 _write(part, _head(content_type, key if name_of(key) is None else None), data)
-                if turn.take():
-                    _move(part, file)
+                if not turn.take():
+                    return
+                _move(part, file)
             finally:
                 with contextlib.suppress(FileNotFoundError):  # it was moved
                     os.unlink(part)
+        with self._failing(f"the blob {key!r} was stored in {self.root}, but may not outlast a power cut"):
+            _sync_what_is_left(os.path.dirname(file))
+            self._settle(os.path.dirname(file))
+
+    def _settle(self, folder: str) -> None:
+        """Bring the folders that lead to a file to the disk, whoever made them and has not come to that yet."""
+        new = []
+        while folder not in (str(self._named), str(self._long)):
+            try:
+                known = folder, os.stat(folder).st_ino
+            except FileNotFoundError:  # deleted since
+                return
+            if known in self._settled:
+                break
+            new.append(known)
+            folder = os.path.dirname(folder)
+            _sync_what_is_left(folder)
+        if len(self._settled) > _REMEMBERED:
+            self._settled.clear()
+        self._settled.update(new)
 
     def _get(self, key: str) -> tuple[dict[str, Any], bytes]:
         with self._failing(f"the blob {key!r} can't be read from {self.root}"):
@@ -182,15 +249,26 @@ class FileBlobStore:
                 raise BlobNotFound(key) from None
         return _parsed(held, self._file(key))
 
-    def _delete(self, key: str) -> None:
-        file = self._file(key)
-        with self._failing(f"the blob {key!r} was not deleted from {self.root}"):
+    def _exists(self, key: str) -> bool:
+        with self._failing(f"the blob {key!r} can't be looked for in {self.root}"):
             try:
-                os.unlink(file)
+                os.stat(self._file(key))
             except FileNotFoundError:
-                return
-            folder = os.path.dirname(file)
-            _sync_what_is_left(folder)
+                return False
+        return True
+
+    def _delete(self, key: str, turn: _Turn) -> None:
+        if not turn.take():
+            return
+        file = self._file(key)
+        folder = os.path.dirname(file)
+        with (
+            self._failing(f"the blob {key!r} was not deleted from {self.root}"),
+            contextlib.suppress(FileNotFoundError),
+        ):
+            _patiently(lambda: os.unlink(file))
+        with self._failing(f"the blob {key!r} was deleted from {self.root}, but may come back after a power cut"):
+            _sync_what_is_left(folder)  # also where another one has just deleted it
         with contextlib.suppress(OSError):  # something else is in it
             while folder not in (str(self._named), str(self._long)):
                 os.rmdir(folder)
@@ -198,14 +276,14 @@ class FileBlobStore:
 
     def _list(self, prefix: str) -> Keys:
         with self._failing(f"the keys of {self.root} can't be listed"):
-            found = [key for key in keys_below(self._named, prefix) if key.startswith(prefix)]
-            return sorted(found + [key for key in self._long_keys() if key.startswith(prefix)])
+            found = {key for key in keys_below(self._named, prefix) if key.startswith(prefix)}
+            return sorted(found | {key for key in self._long_keys() if key.startswith(prefix)})
 
     def _long_keys(self) -> Iterator[str]:
         """Keys too long for the name of a file stand in the first line of their files."""
-        for file in self._long.iterdir():
+        for file in keys_of_digests(self._long):
             with contextlib.suppress(FileNotFoundError), file.open("rb") as blob:
-                yield _parsed(blob.readline(), file)[0]["key"]
+                yield _parsed(blob.readline(), file)[0].get("key", "")
 
     def _file(self, key: str) -> str:
         # Texts, as a Path takes longer to make than a small file to write.
@@ -238,17 +316,18 @@ class FileBlobStore:
 
 
 class _Turn:
-    """The moment in which a write becomes visible: taken by the thread that writes, or by the caller that gives up."""
+    """The moment in which a change is made: taken by the thread that makes it, or by the caller that gives up."""
 
     def __init__(self) -> None:
         self._free = threading.Lock()
 
-    def take(self) -> bool:
-        """Make the write visible, unless its caller gave up."""
-        return self._free.acquire(blocking=False)
+    @property
+    def over(self) -> bool:
+        """Whether one of them took it."""
+        return self._free.locked()
 
-    def give_up(self) -> bool:
-        """Leave all as it was, unless it is too late for that."""
+    def take(self) -> bool:
+        """Take it, unless the other one did."""
         return self._free.acquire(blocking=False)
 
 
@@ -259,9 +338,11 @@ async def _in_thread(work: Callable[[], T], turn: _Turn | None = None) -> T:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
         done.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else looks at it
-        if turn is not None and not turn.give_up():
-            # It is being moved into its place: a later put must come after that.
-            await asyncio.wait([done])
+        if turn is not None and not turn.take():
+            # The change is being made: later ones must come after it, so this waits, however often it is cancelled.
+            while not done.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([done])
         raise
 
 
@@ -271,10 +352,14 @@ def _head(content_type: str | None, key: str | None) -> bytes:
 
 
 def _parsed(held: bytes, file: str | Path) -> tuple[dict[str, Any], bytes]:
-    head, line_end, data = held.partition(b"\n")
-    if not line_end or not head.startswith(_MAGIC):
+    head, _, data = held.partition(b"\n")
+    try:
+        told = json.loads(head[len(_MAGIC) :]) if head.startswith(_MAGIC) else None
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
         raise BlobStoreError(f"{file} is not a file that a FileBlobStore wrote: it should begin with {_MAGIC!r}")
-    return json.loads(head[len(_MAGIC) :]), data
+    return told, data
 
 
 def _write(part: str, head: bytes, data: bytes) -> None:
@@ -283,40 +368,40 @@ def _write(part: str, head: bytes, data: bytes) -> None:
             rest = memoryview(piece)
             while rest:
                 rest = rest[file.write(rest) or 0 :]
-        os.fsync(file.fileno())
+        _flush(file.fileno())
 
 
 def _move(part: str, file: str) -> None:
-    folder = os.path.dirname(file)
     for attempt in itertools.count(1):
         try:
-            os.replace(part, file)
-            break
+            _patiently(lambda: os.replace(part, file))
         except FileNotFoundError:
-            if attempt >= _TRIES:
+            if attempt >= _TRIES or not os.path.exists(part):
                 raise
-            _make(Path(folder))
-    _sync_what_is_left(folder)
+            _make(Path(file).parent)
+        else:
+            break
+
+
+def _patiently(change: Callable[[], None]) -> None:
+    """On Windows a file that somebody reads can't be replaced or removed; that is over soon."""
+    for wait in _PATIENCE:
+        try:
+            return change()
+        except PermissionError:
+            time.sleep(wait)
+    return change()
 
 
 def _make(folder: Path) -> None:
     """Make a folder and those above it, to stay."""
     if folder.is_dir():
         return
-    _make(folder.parent)
-    with contextlib.suppress(FileExistsError, FileNotFoundError):  # others make it, or removed the one above
+    if folder.parent != folder:
+        _make(folder.parent)
+    with contextlib.suppress(FileExistsError):  # others make it
         folder.mkdir()
         _sync(folder.parent)
-
-
-def _sync(folder: str | Path) -> None:
-    if os.name == "nt":  # where a folder can't be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_what_is_left(folder: str) -> None:
@@ -328,5 +413,27 @@ def _sync_what_is_left(folder: str) -> None:
             folder = os.path.dirname(folder)
 
 
-def _told(error: OSError) -> str:
-    return f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
+def _sync(folder: str | Path) -> None:
+    if sys.platform == "win32":  # where a folder can't be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _flush(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _flush(descriptor: int) -> None:
+    if sys.platform == "darwin":  # where fsync() leaves it in the drive's own memory
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def _told(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.strerror} ({error.filename})" if error.filename else error.strerror

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +20,13 @@ _WRITTEN: Final = tuple(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte
 # A folder's name and a file's begin differently, as the keys `a` and `a/b` may both exist; and neither is a device.
 _FOLDER: Final = "+"
 _FILE: Final = "="
+
+_DIGEST: Final = re.compile(f"{re.escape(_FILE)}[0-9a-f]{{64}}")
+
+_LOOKS: Final = 4
+
+_TICK: Final = 20_000_000
+"""Nanoseconds within which a file system may not see that time went on."""
 
 _LONGEST: Final = 150
 """Characters of a path below the root; longer ones would be refused by Windows, some much longer ones by all."""
@@ -56,19 +65,38 @@ def keys_below(root: Path, prefix: str) -> Iterator[str]:
         yield from _walked(root.joinpath(*steps), folder + slash)
 
 
+def keys_of_digests(folder: Path) -> Iterator[Path]:
+    """The files in a folder that are named by a digest."""
+    return (folder / name for name in _names_in(folder) if _DIGEST.fullmatch(name))
+
+
 def _walked(folder: Path, said: str) -> Iterator[str]:
-    try:
-        entries = list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
-        return
-    for entry in entries:
-        segment = _read(entry.name[1:])
+    for name in _names_in(folder):
+        segment = _read(name[1:])
         if segment is None:
             continue
-        if entry.name.startswith(_FILE):
+        if name.startswith(_FILE):
             yield said + segment
-        elif entry.name.startswith(_FOLDER):
-            yield from _walked(Path(entry.path), f"{said}{segment}/")
+        elif name.startswith(_FOLDER):
+            yield from _walked(folder / name, f"{said}{segment}/")
+
+
+def _names_in(folder: Path) -> set[str]:
+    """What lies in a folder, none left out that is there all the while.
+
+    On some file systems (tmpfs is one) a file that takes another's place moves to another place in the folder too,
+    where a listing under way has been already. So a folder that has just changed is looked at several times.
+    """
+    names: set[str] = set()
+    try:
+        for _ in range(_LOOKS):
+            started = time.time_ns()
+            names.update(os.listdir(folder))  # noqa: PTH208 — names are all that is wanted
+            if folder.stat().st_mtime_ns < started - _TICK:
+                break
+    except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
+        pass
+    return names
 
 
 def _written(segment: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from dagstack_plugins.resources.blob_store import (
+    MAX_KEY_BYTES,
     BlobNotFound,
     BlobStoreError,
     check_content_type,
@@ -30,8 +31,14 @@ if TYPE_CHECKING:
 _GOODBYE: Final = 0.02
 """Seconds that obstore's threads get to end what they do, when the process ends."""
 
+_LONGEST: Final = 86_400
+
 _NO_TYPE: Final = "binary/octet-stream"
 """What S3 says of a blob that was given no content type."""
+
+
+_first_used_in: Final[dict[str, int]] = {}
+"""The process in which obstore began to run its threads, which a fork does not have."""
 
 
 class S3BlobStore:
@@ -43,7 +50,16 @@ class S3BlobStore:
     ``obstore.auth.boto3.Boto3CredentialProvider()``.
 
     Connections break and servers stumble; that is tried again, ``retries`` times. Any number of threads and event
-    loops may share one store.
+    loops may share one store; a process that was forked after its first use can't use any, so start processes by
+    ``spawn``.
+
+    A ``put`` or ``delete`` whose caller gives up, or that has no answer in time, may be done all the same, even a
+    moment later. Large blobs are sent in parts; what is left of such a ``put`` that was given up is removed by a rule
+    for incomplete multipart uploads in the bucket's lifecycle.
+
+    Other programs may use the bucket. Objects whose keys are none here, such as ``a//b``, keep ``list`` from working:
+    give the store a ``prefix`` of its own then. ``binary/octet-stream`` is what S3 says of blobs without a content
+    type, so it is told as none.
 
     Args:
         bucket: the bucket, which exists.
@@ -100,9 +116,13 @@ class S3BlobStore:
         if (access_key_id is None) != (secret_access_key is None):
             raise ValueError("access_key_id and secret_access_key are given together, or neither")
         whole("retries", retries)
-        limit = timedelta(seconds=seconds("timeout", timeout))
+        if not 0 < seconds("timeout", timeout) <= _LONGEST:
+            raise ValueError(f"timeout={shown(timeout)}: give seconds, more than 0, up to a day")
+        limit = timedelta(seconds=timeout)
+        self._prefix = prefix
         self._name = f"s3://{bucket}{'/' if prefix else ''}{prefix}"
-        self._endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL") or ""
+        named = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        self._endpoint = endpoint or named or ""
         known = {
             "endpoint": endpoint,
             "region": region,
@@ -117,7 +137,7 @@ class S3BlobStore:
                 prefix=prefix or None,
                 client_options={
                     "timeout": limit,
-                    "allow_http": self._endpoint.startswith("http:"),
+                    "allow_http": self._endpoint.lower().startswith("http:"),
                 },
                 retry_config={"max_retries": retries, "retry_timeout": limit * (1 + retries)},
                 **{name: value for name, value in known.items() if value is not None},
@@ -139,7 +159,7 @@ class S3BlobStore:
             ValueError: ``key`` or ``content_type`` breaks a rule.
             BlobStoreError: the server can't be reached, or refuses.
         """
-        check_key(key)
+        self._check(key)
         check_content_type(content_type)
         data = checked_data(data)
         attributes = None if content_type is None else {"Content-Type": content_type}
@@ -154,14 +174,14 @@ class S3BlobStore:
             ValueError: ``key`` breaks a rule.
             BlobStoreError: the server can't be reached, or refuses.
         """
-        check_key(key)
+        self._check(key)
         with self._failing(f"the blob {key!r} can't be read from", key):
             found = await self._obstore.get_async(self._store, key)
             return bytes(await found.bytes_async())
 
     async def content_type(self, key: str) -> str | None:
         """The content type that came with the blob, ``None`` if none did; raises as ``get`` does."""
-        check_key(key)
+        self._check(key)
         with self._failing(f"the blob {key!r} can't be read from", key):
             told: str | None = (await self._head(key)).attributes.get("Content-Type")
             return None if told == _NO_TYPE else told
@@ -173,7 +193,7 @@ class S3BlobStore:
             ValueError: ``key`` breaks a rule.
             BlobStoreError: the server can't be reached, or refuses.
         """
-        check_key(key)
+        self._check(key)
         with self._failing(f"the blob {key!r} was not deleted from"):
             await self._obstore.delete_async(self._store, key)
 
@@ -192,10 +212,10 @@ class S3BlobStore:
                 check_key(folder)
         except ValueError:  # no key is in there
             return []
-        found: Keys = []
+        found: set[str] = set()
         with self._failing("the keys can't be listed of"):
             async for page in self._obstore.list(self._store, folder or None):
-                found += [entry["path"] for entry in page if entry["path"].startswith(prefix)]
+                found.update(entry["path"] for entry in page if entry["path"].startswith(prefix))
         return sorted(found)
 
     async def exists(self, key: str) -> bool:
@@ -205,13 +225,18 @@ class S3BlobStore:
             ValueError: ``key`` breaks a rule.
             BlobStoreError: the server can't be reached, or refuses.
         """
-        check_key(key)
+        self._check(key)
         try:
             with self._failing(f"the blob {key!r} can't be looked for in", key):
                 await self._head(key)
         except BlobNotFound:
             return False
         return True
+
+    def _check(self, key: str) -> None:
+        check_key(key)
+        if self._prefix and len(f"{self._prefix}/{key}".encode()) > MAX_KEY_BYTES:
+            raise ValueError(f"{shown(key)} is too long: with the prefix {shown(self._prefix)}, at most 1,024 bytes")
 
     async def _head(self, key: str) -> Any:
         try:
@@ -224,6 +249,11 @@ class S3BlobStore:
 
     @contextmanager
     def _failing(self, what: str, key: str | None = None) -> Iterator[None]:
+        if _first_used_in.setdefault("process", os.getpid()) != os.getpid():
+            raise BlobStoreError(
+                f"{what} {self._name}: obstore was used before this process was forked, and would wait for ever; "
+                'start the process by "spawn"'
+            )
         try:
             yield
         except FileNotFoundError as error:
@@ -288,6 +318,7 @@ _HINTS: Final = {
     "InvalidAccessKeyId": "the access key is unknown there: look at AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret does not fit the access key: look at AWS_SECRET_ACCESS_KEY",
     "<Code>AccessDenied": "these credentials may not do that: look at the bucket's policy",
+    "Encountered object with invalid path": "an object there has a key that is none here: give the store a prefix= of its own",
     "kind: Connect": "nobody answers there: look at endpoint=",
     "kind: Timeout": "it took longer than timeout=",
 }

@@ -9,7 +9,7 @@ from dagstack_plugins.wording import shown
 
 MAX_KEY_BYTES: Final = 1024
 
-_CONTENT_TYPE: Final = re.compile(r"[\x20-\x7e]{1,255}")
+_CONTENT_TYPE: Final = re.compile(r"(?! )[\x20-\x7e]{1,255}(?<! )")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # exactly Unicode's category Cc
 
 
@@ -33,8 +33,8 @@ class BlobNotFound(KeyError):
 class BlobStoreError(OSError):
     """A store could not do what it was asked: it is full, out of reach, or refuses.
 
-    Nothing was changed, unless the message says so. What went wrong below is the ``__cause__``; its ``errno``, if it
-    has one, is this error's too.
+    A change was not made, unless the message says otherwise, or a server's answer was lost, which may have made it.
+    What went wrong below is the ``__cause__``; its ``errno``, if it has one, is this error's too.
 
     .. versionadded:: 0.1
     """
@@ -42,6 +42,9 @@ class BlobStoreError(OSError):
     def __init__(self, message: str, errno: int | None = None) -> None:
         super().__init__(message)
         self.errno = errno
+
+    def __reduce__(self) -> tuple[type[BlobStoreError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
 
 
 def check_key(key: str) -> None:
@@ -96,7 +99,7 @@ def check_content_type(content_type: str | None) -> None:
 
     Raises:
         TypeError: it is not a string.
-        ValueError: it has other characters, or too many.
+        ValueError: it has other characters, too many, or a space at either end.
     """
     if content_type is None:
         return

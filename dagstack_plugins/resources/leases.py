@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -23,26 +24,26 @@ class Lease:
 
     Attributes:
         name: letters and digits.
-        held: whether it is not closed.
+        owner: the process that took it; a fork of it takes one of its own.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.owner = os.getpid()
         while True:
             self.name = secrets.token_hex(8)
             path = folder / f"{self.name}{_SUFFIX}"
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+            self._end = weakref.finalize(self, _end, descriptor, path, self.owner)
             try:
                 _lock(descriptor)
                 if os.fstat(descriptor).st_nlink:
-                    break
+                    return
             except BlockingIOError:
                 pass
-            os.close(descriptor)  # somebody took it for a dead one's, before it was locked
-        self._end = weakref.finalize(self, _end, descriptor, path, os.getpid())
-
-    @property
-    def held(self) -> bool:  # noqa: D102 — told of above
-        return self._end.alive
+            except BaseException:
+                self._end()
+                raise
+            self._end()  # somebody took it for a dead one's, before it was locked
 
     def close(self) -> None:
         """Give the name back; does nothing the second time."""
@@ -61,9 +62,11 @@ def living(folder: Path) -> set[str]:
 def _given_back(file: Path) -> bool:
     """Remove a lease whose holder is gone."""
     try:
-        with file.open("rb") as lease:
+        with file.open("r+b") as lease:
             _lock(lease.fileno())
-        file.unlink()
+            if sys.platform != "win32":
+                file.unlink()  # while it is locked: who has just made it must not come by it
+        file.unlink(missing_ok=True)
     except FileNotFoundError:
         return True
     except OSError:
@@ -79,6 +82,7 @@ def _lock(descriptor: int) -> None:
 
 def _end(descriptor: int, path: Path, owner: int) -> None:
     # A fork shares the lock with its parent: closing its own descriptor leaves the name taken.
-    os.close(descriptor)
-    if os.getpid() == owner:
-        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+        if os.getpid() == owner:
+            path.unlink(missing_ok=True)

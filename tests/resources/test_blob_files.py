@@ -10,11 +10,14 @@ import pickle
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -377,3 +380,310 @@ async def test_a_buffer_may_change_as_soon_as_it_was_handed_over(store: FileBlob
     data[:] = b"y" * size
     await putting
     assert await store.get("a") == b"x" * size
+
+
+# --- what others do at the same time
+
+
+async def test_a_delete_that_was_given_up_changes_nothing(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Queued behind others it would come late, and take what was put meanwhile."""
+    await store.put("a", b"old")
+    go_on = threading.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    busy = loop.run_in_executor(None, go_on.wait)
+    deleting, putting = asyncio.ensure_future(store.delete("a")), asyncio.ensure_future(store.put("a", b"lost"))
+    await asyncio.sleep(0)
+    deleting.cancel()
+    putting.cancel()
+    await asyncio.wait([deleting, putting])
+    go_on.set()
+    await busy
+    assert await store.get("a") == b"old"
+
+
+@pytest.mark.parametrize("change", ["put", "delete"])
+async def test_a_change_that_is_being_made_is_waited_for_however_often_it_is_cancelled(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    await store.put("a", b"old")
+    reached, go_on = threading.Event(), threading.Event()
+    name = {"put": "replace", "delete": "unlink"}[change]
+    system = getattr(os, name)
+
+    def slow(path: str, *more: str) -> None:
+        if not path.endswith(".part") or change == "put":
+            reached.set()
+            go_on.wait(10)
+        system(path, *more)
+
+    monkeypatch.setattr(os, name, slow)
+    changing = asyncio.ensure_future(store.put("a", b"new") if change == "put" else store.delete("a"))
+    await asyncio.to_thread(reached.wait, 10)
+    for _ in range(5):
+        changing.cancel()
+        await asyncio.sleep(0.01)
+    assert not changing.done()
+    go_on.set()
+    await asyncio.wait([changing])
+    assert changing.cancelled()
+    monkeypatch.setattr(os, name, system)
+    await store.put("a", b"newer")
+    assert await store.get("a") == b"newer"
+
+
+def test_openers_never_sweep_what_the_living_write(tmp_path: Path) -> None:
+    def work(worker: int) -> None:
+        async def main() -> None:
+            for number in range(40):
+                store = FileBlobStore(tmp_path)
+                await asyncio.gather(*(store.put(f"{worker}/{number}/{piece}", b"x") for piece in range(3)))
+                store.close()
+
+        asyncio.run(main())
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(6)))
+    store = FileBlobStore(tmp_path)
+    assert len(asyncio.run(store.list())) == 6 * 40 * 3
+    store.close()
+    assert list((tmp_path / "writing").iterdir()) == []
+
+
+async def test_closing_waits_for_what_is_under_way(store: FileBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        reached.set()
+        go_on.wait(10)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    putting = asyncio.ensure_future(store.put("a", b"1"))
+    await asyncio.to_thread(reached.wait, 10)
+    store.close()
+    with pytest.raises(BlobStoreError, match="is closed"):
+        await store.put("b", b"1")
+    monkeypatch.setattr(os, "fsync", fsync)
+    other = FileBlobStore(store.root)
+    go_on.set()
+    await putting
+    assert await other.list() == ["a"]
+    other.close()
+    assert [file for file in files(store) if file.startswith("writing")] == []
+
+
+async def test_a_large_folder_is_listed_whole_while_its_files_are_replaced(tmp_path: Path) -> None:
+    """On tmpfs, where it can be had, a file that is replaced changes its place in the folder."""
+    shared = Path("/dev/shm")
+    root = tempfile.mkdtemp(dir=shared if shared.is_dir() else tmp_path)
+    store = FileBlobStore(root)
+    names = [f"{number:04}" for number in range(3000)]
+    for name in names:
+        file = store.root / "keys" / f"={name}"
+        file.write_bytes(b'dagstack blob 1 {"content_type": null}\n')
+    stop = threading.Event()
+
+    def disturb(worker: int) -> None:
+        part = store.root / f"part{worker}"
+        while not stop.is_set():
+            for name in names[worker::3]:
+                part.write_bytes(b'dagstack blob 1 {"content_type": null}\n')
+                part.replace(store.root / "keys" / f"={name}")
+                if stop.is_set():
+                    break
+
+    threads = [threading.Thread(target=disturb, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(30):
+            assert await store.list() == names
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        store.close()
+        shutil.rmtree(root)
+
+
+# --- power cuts
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, to tell which folder is synchronised")
+async def test_a_blob_is_there_to_stay_with_all_folders_above_it(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another writer made them, and was killed before it synchronised them."""
+    (store.root / "keys" / "+a" / "+b").mkdir(parents=True)
+    synchronised: list[str] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synchronised.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(store.root)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    await store.put("a/b/c", b"1")
+    assert synchronised[0].startswith("writing/")
+    assert synchronised[1:] == ["keys/+a/+b", "keys/+a", "keys"]
+    synchronised.clear()
+    await store.put("a/b/d", b"1")
+    assert synchronised[1:] == ["keys/+a/+b"]
+    synchronised.clear()
+    await store.delete("a/b/c")
+    await store.delete("a/b/c")
+    assert synchronised == ["keys/+a/+b"] * 2
+
+
+@posix
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+async def test_folders_that_cannot_be_synchronised(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    if code == errno.EIO:
+        with pytest.raises(
+            BlobStoreError, match=r"'a' was stored in .*, but may not outlast a power cut: Input/output"
+        ):
+            await store.put("a", b"new")
+        assert await store.get("a") == b"new"
+        with pytest.raises(BlobStoreError, match=r"was deleted from .*, but may come back after a power cut"):
+            await store.delete("a")
+    else:
+        other = FileBlobStore(store.root / "another")
+        await other.put("a", b"new")
+        await other.delete("a")
+        other.close()
+
+
+# --- forks
+
+DAEMON = """
+import asyncio, os, sys, time
+from dagstack_plugins import FileBlobStore
+store = FileBlobStore(sys.argv[1])
+if os.fork():
+    os._exit(0) if sys.argv[2] == "exits at once" else sys.exit(0)
+os.setsid()
+fsync = os.fsync
+def slow(descriptor):
+    os.fsync = fsync
+    print("writing", flush=True)
+    sys.stdin.readline()
+    fsync(descriptor)
+os.fsync = slow
+asyncio.run(store.put("a", b"whole"))
+print("done", flush=True)
+"""
+
+
+@posix
+@pytest.mark.parametrize("how", ["exits", "exits at once"])
+def test_a_fork_goes_on_writing_after_its_parent(tmp_path: Path, how: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", DAEMON, tmp_path, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    assert parent.stdin is not None
+    assert parent.stdout.readline() == b"writing\n"
+    parent.wait()
+    store = FileBlobStore(tmp_path)
+    parent.stdin.write(b"\n")
+    parent.stdin.flush()
+    assert parent.stdout.readline() == b"done\n"
+    assert asyncio.run(store.get("a")) == b"whole"
+    store.close()
+    parent.stdin.close()
+    parent.stdout.close()
+
+
+KILLED_FORK = """
+import asyncio, os, signal, sys
+from dagstack_plugins import FileBlobStore
+store = FileBlobStore(sys.argv[1])
+child = os.fork()
+if not child:
+    os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+    asyncio.run(store.put("a", b"1"))
+os.waitpid(child, 0)
+other = FileBlobStore(sys.argv[1])
+print([name for name in os.listdir(sys.argv[1] + "/writing") if name.endswith(".part")])
+"""
+
+
+@posix
+def test_what_a_killed_fork_left_is_swept_though_its_parent_lives(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_FORK, tmp_path], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+# --- what is not ours
+
+
+async def test_strange_files_among_the_long_keys(store: FileBlobStore) -> None:
+    await store.put("x" * 500, b"1")
+    (store.root / "long" / ".DS_Store").write_bytes(b"\x00")
+    digest = store.root / "long" / f"={'0' * 64}"
+    digest.write_bytes(b'dagstack blob 1 {"content_type": null}\n')
+    assert await store.list("x") == ["x" * 500]
+    digest.write_bytes(b"dagstack blob 1 {broken\n")
+    with pytest.raises(BlobStoreError, match="is not a file that a FileBlobStore wrote"):
+        await store.list()
+
+
+async def test_what_cannot_be_looked_at_is_not_said_to_be_missing(store: FileBlobStore) -> None:
+    (store.root / "keys" / "+a").write_text("not a folder")
+    for work in (store.exists("a/b"), store.get("a/b"), store.put("a/b", b""), store.delete("a/b")):
+        with pytest.raises(BlobStoreError, match=r"'a/b' .*Not a directory") as caught:
+            await work
+        assert caught.value.errno == errno.ENOTDIR
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.errno) == (str(caught.value), errno.ENOTDIR)
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser/x", "a\x00b"])
+def test_a_root_that_makes_no_sense_is_refused(root: str) -> None:
+    with pytest.raises(BlobStoreError, match="can't be opened"):
+        FileBlobStore(root)
+
+
+@pytest.mark.parametrize("given", ["text/plain\n", "tëxt", "", " text/plain", "text/plain ", "x" * 256])
+async def test_content_types_that_no_store_could_keep(store: FileBlobStore, given: str) -> None:
+    with pytest.raises(ValueError, match="is not a content type"):
+        await store.put("a", b"", content_type=given)
+    with pytest.raises(TypeError, match="a content type is a str"):
+        await store.put("a", b"", content_type=3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a prefix of keys is a str, got NoneType"):
+        await store.list(None)  # type: ignore[arg-type]
+    assert await store.list() == []
+
+
+async def test_files_that_others_read_are_replaced_after_a_while(
+    store: FileBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where what is open can't be replaced."""
+    monkeypatch.setattr("dagstack_plugins.resources.blob_files._PATIENCE", (0.001, 0.001))
+    refusals, replace = [PermissionError(13, "in use"), PermissionError(13, "in use")], os.replace
+
+    def busy(*names: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(*names)
+
+    monkeypatch.setattr(os, "replace", busy)
+    await store.put("a", b"1")
+    assert await store.get("a") == b"1"
+    refusals += [PermissionError(13, "in use")] * 3
+    with pytest.raises(BlobStoreError, match="was not stored"):
+        await store.put("a", b"2")

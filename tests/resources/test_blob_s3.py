@@ -187,6 +187,8 @@ async def test_wrong_credentials_are_told(code: str, hint: str, method: str) -> 
         ({"access_key_id": "a", "secret_access_key": None}, "given together"),
         ({"endpoint": "no url"}, "endpoint='no url': give a URL"),
         ({"endpoint": "http://["}, "give a URL"),
+        ({"timeout": 0}, "timeout=0: give seconds, more than 0"),
+        ({"timeout": 1e15}, "give seconds, more than 0, up to a day"),
         ({"timeout": -1.0}, "timeout=-1.0: give seconds"),
         ({"retries": -1}, "retries=-1: give a whole number"),
         ({"retries": 1.5}, "retries=1.5: give a whole number"),
@@ -203,6 +205,71 @@ async def test_a_missing_key_is_not_found_in_a_bucket_that_is_there() -> None:
         await store.content_type("a")
     assert not await store.exists("a")
     assert isinstance(store, BlobStore)
+
+
+def foreign(name: str, key: str) -> None:
+    other = boto3.client(
+        "s3",
+        endpoint_url=endpoint(),
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )
+    other.put_object(Bucket=name, Key=key, Body=b"")
+
+
+async def test_objects_of_others_that_are_no_blobs() -> None:
+    name = bucket()
+    store = opened(name)
+    await store.put("folder", b"1")
+    foreign(name, "folder/")  # as consoles mark folders
+    assert await store.list() == ["folder"]
+    foreign(name, "a//b")
+    with pytest.raises(BlobStoreError, match="a key that is none here: give the store a prefix= of its own"):
+        await store.list()
+    own = opened(name, prefix="own")
+    await own.put("a", b"1")
+    assert await own.list() == ["a"]
+
+
+async def test_prefix_and_key_together_have_a_limit() -> None:
+    store = opened(prefix="some/folder")
+    await store.put("x" * 1012, b"1")
+    assert await store.list() == ["x" * 1012]
+    with pytest.raises(ValueError, match="is too long: with the prefix 'some/folder', at most 1,024 bytes"):
+        await store.put("x" * 1013, b"1")
+
+
+FORKING = """
+import asyncio, os, sys
+from dagstack_plugins import BlobStoreError, S3BlobStore
+def opened():
+    return S3BlobStore("b", endpoint="http://127.0.0.1:9", region="r", access_key_id="a", secret_access_key="b",
+                       retries=0)
+async def told(store):
+    try:
+        await store.get("k")
+    except BlobStoreError as error:
+        return str(error)
+store = opened()
+if sys.argv[1] == "used":
+    asyncio.run(told(store))
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+for one in (store, opened()):
+    print(asyncio.run(told(one)), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@pytest.mark.parametrize("when", ["used", "fresh"])
+def test_after_a_fork_nothing_hangs(when: str) -> None:
+    program = [sys.executable, "-W", "ignore", "-c", FORKING, when]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    hint = 'start the process by "spawn"' if when == "used" else "nobody answers there"
+    assert [hint in line for line in done.stdout.splitlines()] == [True, True]
 
 
 def test_without_obstore_the_error_says_what_to_install() -> None:
