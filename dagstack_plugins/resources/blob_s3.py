@@ -318,7 +318,7 @@ _HINTS: Final = {
     "InvalidAccessKeyId": "the access key is unknown there: look at AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret does not fit the access key: look at AWS_SECRET_ACCESS_KEY",
     "<Code>AccessDenied": "these credentials may not do that: look at the bucket's policy",
-    "Encountered object with invalid path": "an object there has a key that is none here: give the store a prefix= of its own",
+    "object with invalid path": "an object there has a key that is none here: give the store a prefix= of its own",
     "kind: Connect": "nobody answers there: look at endpoint=",
     "kind: Timeout": "it took longer than timeout=",
 }
