@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from dagstack_plugins.durable import flush, make_folder, sync_folder
 from dagstack_plugins.errors import PluginRegistryError
 
 if sys.platform == "win32":
@@ -158,9 +159,7 @@ class FileCheckpoints:
         """
         text = encode_state(state)
         file = self._file(scope, key)
-        if not file.parent.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(file.parent.parent)
+        make_folder(file.parent)
         with _locked(file.parent):
             before = _read_header(file) if file.exists() else None
             header = _Header(scope, key, before.version + 1 if before else 1)
@@ -316,23 +315,13 @@ def _replace(file: Path, content: bytes) -> None:
         with draft.open("wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            flush(stream.fileno())
         draft.replace(file)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
-    _sync_folder(file.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder last; Windows does that by itself."""
-    if sys.platform != "win32":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync_folder(file.parent)
 
 
 @contextlib.contextmanager

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import itertools
 import json
 import os
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from dagstack_plugins.durable import make_folder, move, remove, sync_folder, write
 from dagstack_plugins.resources.blob_names import digest_of, keys_below, keys_of_digests, name_of
 from dagstack_plugins.resources.blob_store import (
     BlobNotFound,
@@ -26,9 +24,6 @@ from dagstack_plugins.resources.blob_store import (
 )
 from dagstack_plugins.resources.leases import Lease, living
 
-if sys.platform == "darwin":
-    import fcntl
-
 if TYPE_CHECKING:
     from dagstack_plugins.resources.protocols import Keys
 
@@ -36,17 +31,8 @@ T = TypeVar("T")
 
 _MAGIC: Final = b"dagstack blob 1 "
 _PART: Final = ".part"
-_PATIENCE: Final = (0.001, 0.01, 0.05, 0.2, 0.5) if os.name == "nt" else ()
-"""Seconds between attempts at what others hinder by reading."""
-
-_NOT_FOR_FOLDERS: Final = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""How file systems say that they don't synchronise folders."""
-
 _REMEMBERED: Final = 10_000
 """Folders that are known to be on the disk."""
-
-_TRIES: Final = 100
-"""How often a folder is made again that others remove, as it was empty, while a file is on its way into it."""
 
 
 class FileBlobStore:
@@ -101,7 +87,7 @@ class FileBlobStore:
         self._closed = False
         try:
             for folder in (self._named, self._long, self._parts):
-                _make(folder)
+                make_folder(folder)
             self._lease = Lease(self._parts)
             self._sweep()
         except (OSError, ValueError) as error:
@@ -212,15 +198,15 @@ class FileBlobStore:
         part = f"{self._parts}/{lease.name}-{next(self._numbers)}{_PART}"
         with self._failing(f"the blob {key!r} was not stored in {self.root}"):
             try:
-                _write(part, _head(content_type, key if name_of(key) is None else None), data)
+                write(part, _head(content_type, key if name_of(key) is None else None), data)
                 if not turn.take():
                     return
-                _move(part, file)
+                move(part, file)
             finally:
                 with contextlib.suppress(FileNotFoundError):  # it was moved
                     os.unlink(part)
         with self._failing(f"the blob {key!r} was stored in {self.root}, but may not outlast a power cut"):
-            _sync_what_is_left(os.path.dirname(file))
+            sync_folder(os.path.dirname(file))
             self._settle(os.path.dirname(file))
 
     def _settle(self, folder: str) -> None:
@@ -235,7 +221,7 @@ class FileBlobStore:
                 break
             new.append(known)
             folder = os.path.dirname(folder)
-            _sync_what_is_left(folder)
+            sync_folder(folder)
         if len(self._settled) > _REMEMBERED:
             self._settled.clear()
         self._settled.update(new)
@@ -266,9 +252,9 @@ class FileBlobStore:
             self._failing(f"the blob {key!r} was not deleted from {self.root}"),
             contextlib.suppress(FileNotFoundError),
         ):
-            _patiently(lambda: os.unlink(file))
+            remove(file)
         with self._failing(f"the blob {key!r} was deleted from {self.root}, but may come back after a power cut"):
-            _sync_what_is_left(folder)  # also where another one has just deleted it
+            sync_folder(folder)  # also where another one has just deleted it
         with contextlib.suppress(OSError):  # something else is in it
             while folder not in (str(self._named), str(self._long)):
                 os.rmdir(folder)
@@ -360,77 +346,6 @@ def _parsed(held: bytes, file: str | Path) -> tuple[dict[str, Any], bytes]:
     if not isinstance(told, dict):
         raise BlobStoreError(f"{file} is not a file that a FileBlobStore wrote: it should begin with {_MAGIC!r}")
     return told, data
-
-
-def _write(part: str, head: bytes, data: bytes) -> None:
-    with open(part, "xb", buffering=0) as file:
-        for piece in (head, data):
-            rest = memoryview(piece)
-            while rest:
-                rest = rest[file.write(rest) or 0 :]
-        _flush(file.fileno())
-
-
-def _move(part: str, file: str) -> None:
-    for attempt in itertools.count(1):
-        try:
-            _patiently(lambda: os.replace(part, file))
-        except FileNotFoundError:
-            if attempt >= _TRIES or not os.path.exists(part):
-                raise
-            _make(Path(file).parent)
-        else:
-            break
-
-
-def _patiently(change: Callable[[], None]) -> None:
-    """On Windows a file that somebody reads can't be replaced or removed; that is over soon."""
-    for wait in _PATIENCE:
-        try:
-            return change()
-        except PermissionError:
-            time.sleep(wait)
-    return change()
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and those above it, to stay."""
-    if folder.is_dir():
-        return
-    if folder.parent != folder:
-        _make(folder.parent)
-    with contextlib.suppress(FileExistsError):  # others make it
-        folder.mkdir()
-        _sync(folder.parent)
-
-
-def _sync_what_is_left(folder: str) -> None:
-    """Bring to the disk what was done in a folder; if others removed it since, that they did."""
-    while True:
-        try:
-            return _sync(folder)
-        except FileNotFoundError:
-            folder = os.path.dirname(folder)
-
-
-def _sync(folder: str | Path) -> None:
-    if sys.platform == "win32":  # where a folder can't be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _flush(descriptor)
-    except OSError as error:
-        if error.errno not in _NOT_FOR_FOLDERS:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _flush(descriptor: int) -> None:
-    if sys.platform == "darwin":  # where fsync() leaves it in the drive's own memory
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
 
 
 def _told(error: OSError | ValueError) -> str:

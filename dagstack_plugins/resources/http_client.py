@@ -213,9 +213,10 @@ class HttpxClient:
                 if attempt >= attempts or not self._may_pass(error):
                     raise self._failure(error, request, attempt) from error
             else:
-                wait += _retry_after(answer.headers)
-                if attempt >= attempts or answer.status_code not in _PASSING or wait > self._max_wait:
+                wish = _retry_after(answer.headers)
+                if attempt >= attempts or answer.status_code not in _PASSING or wish > self._max_wait:
                     return answer
+                wait += wish
             await asyncio.sleep(wait)
         raise AssertionError("attempts are counted for ever")
 

@@ -671,7 +671,7 @@ async def test_files_that_others_read_are_replaced_after_a_while(
     store: FileBlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, where what is open can't be replaced."""
-    monkeypatch.setattr("dagstack_plugins.resources.blob_files._PATIENCE", (0.001, 0.001))
+    monkeypatch.setattr("dagstack_plugins.durable._PATIENCE", (0.001, 0.001))
     refusals, replace = [PermissionError(13, "in use"), PermissionError(13, "in use")], os.replace
 
     def busy(*names: str) -> None:
