@@ -11,6 +11,17 @@ assert (Path(dagstack_plugins.__file__).parent / "py.typed").is_file()
 assert PluginRegistry is dagstack_plugins.PluginRegistry
 
 
+for name in dagstack_plugins.__all__:  # none of them needs an extra to be looked at
+    getattr(dagstack_plugins, name)
+for part, extra in ((dagstack_plugins.HttpxClient, "[http]"), (lambda: dagstack_plugins.S3BlobStore("b"), "[s3]")):
+    try:
+        part()
+    except ImportError as error:
+        assert extra in str(error), error
+    else:
+        raise AssertionError(f"{extra} is installed, though nobody asked for it")
+
+
 class Echo:
     def execute(self, args: dict) -> dict:
         return {"echoed": args["msg"]}

@@ -226,6 +226,11 @@ def test_waits_grow_and_the_servers_wish_is_kept(serve: Serve) -> None:
     assert time.time() >= int(started + 2)
 
 
+def test_a_short_wish_is_kept_though_the_clients_own_wait_is_as_long_as_may_be(serve: Serve) -> None:
+    server = serve(in_turn(answered(503, retry_after="1"), answered()))
+    assert asked(quick(backoff=1, max_wait=1), "GET", server.url).status_code == 200
+
+
 @pytest.mark.parametrize("told", ["3600", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_a_server_that_asks_for_too_much_gets_none(serve: Serve, told: str) -> None:
     server = serve(lambda request: answered(429, retry_after=told))
