@@ -53,7 +53,8 @@ def move(file: str, to: str) -> None:
         except FileNotFoundError:
             if attempt >= _TRIES or not os.path.exists(file):
                 raise
-            make_folder(Path(to).parent)
+            with contextlib.suppress(FileNotFoundError):  # the folder above was removed in its turn
+                make_folder(Path(to).parent)
         else:
             break
 

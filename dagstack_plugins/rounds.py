@@ -24,7 +24,7 @@ from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.wording import shown
+from dagstack_plugins.wording import nearest, shown
 
 
 class Rounds:
@@ -220,9 +220,11 @@ class Rounds:
     def _context_for(self, plugin: Plugin) -> PluginContext:
         assert plugin.manifest is not None
         if missing := self.resources.missing(plugin.manifest):
+            names = self.resources.names()
+            wanted = ", ".join(f"{name!r}{nearest(name, names)}" for name in missing)
             raise PluginUnavailable(
-                f"requires the resource {', '.join(map(repr, missing))}, which the host does not lend; "
-                f"the host gives it with resource_registry.register({missing[0]!r}, …)",
+                f"requires the resource{'s' if len(missing) > 1 else ''} {wanted}, which the host does not lend; "
+                f"it has {', '.join(names)}; resource_registry.register({missing[0]!r}, …) gives it",
                 kind=plugin.kind,
                 plugin=plugin.name,
             )

@@ -19,6 +19,8 @@ _SHOWN = 60
 
 _PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
+_LIBRARY = f"{Path(os.__file__).parent}{os.sep}"
+
 _BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
 
@@ -49,7 +51,13 @@ def place_of(error: BaseException, known: str = "") -> str:
     # Frame by frame: traceback's own summaries read every file.
     places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     others = [place for place in places if not place[0].startswith(("<", _PACKAGE))]
-    return _place(*others[-1], known) if others else ""
+    # Where Python's own library raised it, whoever called that is to blame.
+    to_blame = [place for place in others if not _is_pythons(place[0])] or others
+    return _place(*to_blame[-1], known) if to_blame else ""
+
+
+def _is_pythons(file: str) -> bool:
+    return file.startswith(_LIBRARY) and "-packages" not in file
 
 
 def _place(file: str, line: int | None, known: str) -> str:

@@ -9,7 +9,7 @@ import random
 import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from dagstack_plugins.resources.blob_store import MAX_KEY_BYTES, BlobNotFound
@@ -51,7 +51,7 @@ _KEYS: Final = (
     "line\N{LINE SEPARATOR}separator",
 )
 _BAD_KEYS: Final = {
-    "empty": "",
+    "no character": "",
     "a root": "/etc/passwd",
     "a step up": "../x",
     "a step up inside": "a/../b",
@@ -69,8 +69,8 @@ _BAD_KEYS: Final = {
 def blob_store_suite(make: Callable[[], Opened], *, largest: int = 64 * 2**20) -> type:
     """The tests of a blob store, as a class that pytest collects.
 
-    Each test opens a store, works below a prefix of its own, and deletes what it put there; so the store may hold
-    other blobs, and need not be a fresh one.
+    Each test opens a store, works below a prefix of its own, and deletes what it put there once it has passed; so the
+    store may hold other blobs, and need not be a fresh one.
 
     Args:
         make: opens the store: returns one, or a context manager (``with`` or ``async with``) that gives one. Called in
@@ -86,6 +86,7 @@ def blob_store_suite(make: Callable[[], Opened], *, largest: int = 64 * 2**20) -
 
     .. versionadded:: 0.1
     """
+    _check_maker(make)
     rules = {name: rule for name, rule in vars(_Rules).items() if name.startswith("test_")}
     tests = {name: _as_test(rule, make, largest) for name, rule in rules.items()}
     return type("TestBlobStore", (), {"__doc__": "What every blob store has to do.", **tests})
@@ -94,18 +95,47 @@ def blob_store_suite(make: Callable[[], Opened], *, largest: int = 64 * 2**20) -
 def _as_test(rule: Callable[[_Rules], Awaitable[None]], make: Callable[[], Opened], largest: int) -> Any:
     @functools.wraps(rule)
     def test(_: object) -> None:
+        __tracebackhide__ = True  # pytest shows what the rule found, not how it was run
+
         async def main() -> None:
             prefix = f"suite-{uuid.uuid4().hex}"
             async with _opened(make) as store:
-                try:
-                    await rule(_Rules(store, prefix, make, largest))
-                finally:
-                    await _all(map(store.delete, await store.list(prefix)))
+                await _check_methods(store, f"{prefix}/first")
+                await rule(_Rules(store, prefix, make, largest))
+                await _all(map(store.delete, await store.list(prefix)))
 
-        asyncio.run(main())
+        try:
+            asyncio.run(main())
+        except Exception as error:
+            error.add_note(f"the rule: {inspect.cleandoc(rule.__doc__ or '')}")
+            raise
 
     del test.__wrapped__  # pytest would look for the rule's own parameters
     return test
+
+
+def _check_maker(make: Callable[[], Opened]) -> None:
+    try:
+        inspect.signature(make).bind()
+    except TypeError:
+        raise TypeError(
+            f"blob_store_suite() takes what opens your store without arguments, got {make!r}: write "
+            "blob_store_suite(lambda: MyStore(…))"
+        ) from None
+
+
+async def _check_methods(store: BlobStore, key: str) -> None:
+    """Tell first what would make every test fail in words of Python's own."""
+    for name, args in (("put", (key, b"")), ("get", (key,)), ("list", (key,)), ("exists", (key,)), ("delete", (key,))):
+        method = getattr(store, name, None)
+        _check(callable(method), f"{store!r} has no method {name}()")
+        with suppress(Exception):  # what it does is the tests' affair
+            result: Any = method(*args)  # type: ignore[misc]
+            if inspect.isawaitable(result):
+                await result
+                continue
+            method = None
+        _check(method is not None, f"{name}() gave nothing to await: write `async def {name}`")
 
 
 @asynccontextmanager
@@ -158,8 +188,8 @@ class _Rules:
         return [key.removeprefix(f"{self.prefix}/") for key in await self.store.list(self.key(prefix))]
 
     async def test_it_has_the_methods_of_a_blob_store(self) -> None:
-        """It can do what the protocol says."""
-        _check(isinstance(self.store, BlobStore), f"{self.store!r} lacks a method of the protocol BlobStore")
+        """It can do what the protocol says: put, get, delete, list and exists, each ``async def``."""
+        await _check_methods(self.store, self.key("a"))
 
     async def test_what_was_put_can_be_got(self) -> None:
         """``get`` gives the bytes that were put."""
@@ -180,12 +210,17 @@ class _Rules:
             await self.store.get(self.key("missing"))
         except BlobNotFound as error:
             _check("missing" in str(error), f"the message does not name the key: {error}")
+        except KeyError as error:
+            raise AssertionError(f"get() of a missing key: expected BlobNotFound(key), got {error!r}") from error
         else:
             raise AssertionError("get() of a missing key raised nothing, BlobNotFound was expected")
 
     async def test_what_was_deleted_is_gone(self) -> None:
         """``delete`` forgets, ``exists`` tells, and deleting what is not there is silent."""
-        await self.store.delete(self.key("a"))
+        try:
+            await self.store.delete(self.key("a"))
+        except KeyError as error:
+            raise AssertionError(f"delete() of a missing key raised {error!r}, and is to be silent") from error
         _check(not await self.store.exists(self.key("a")), "exists() tells of what was never put")
         await self.store.put(self.key("a"), b"1")
         _check(await self.store.exists(self.key("a")), "exists() does not tell of what was put")
@@ -218,15 +253,14 @@ class _Rules:
         before = await self.store.list()
         for why, key in _BAD_KEYS.items():
             for method, args in (("put", (b"x",)), ("get", ()), ("delete", ()), ("exists", ())):
+                what = f"{method}() of a key with {why}, {_short(key)}: expected ValueError"
                 try:
                     await getattr(self.store, method)(key, *args)
                 except ValueError:
                     continue
                 except Exception as error:
-                    raise AssertionError(
-                        f"{method}() of a key with {why}: expected ValueError, got {error!r}"
-                    ) from error
-                raise AssertionError(f"{method}() of a key with {why}: expected ValueError, got no error")
+                    raise AssertionError(f"{what}, got {error!r}") from error
+                raise AssertionError(f"{what}, got no error")
         _equal(await self.store.list(), before, "the keys after refused ones")
 
     async def test_blobs_are_bytes(self) -> None:
@@ -380,9 +414,17 @@ def _check(truth: object, message: str) -> None:
 
 
 def _equal(found: object, expected: object, what: str) -> None:
-    _check(found == expected, f"{what}: found {_short(found)}, expected {_short(expected)}")
+    if found == expected:
+        return
+    if isinstance(found, list) and isinstance(expected, list):
+        if sorted(found) == sorted(expected):
+            raise AssertionError(f"{what} are not sorted: found {_short(found)}, expected {_short(expected)}")
+        lost, added = [key for key in expected if key not in found], [key for key in found if key not in expected]
+        told = [f"{len(keys)} {how}, {_short(keys)}" for how, keys in (("missing", lost), ("too many", added)) if keys]
+        raise AssertionError(f"{what}: {'; '.join(told) or f'some are listed twice, {_short(found)}'}")
+    raise AssertionError(f"{what}: found {_short(found)}, expected {_short(expected)}")
 
 
 def _short(value: object) -> str:
     text = ascii(value)
-    return text if len(text) <= 500 else f"{text[:500]}… ({len(text)} characters)"
+    return text if len(text) <= 200 else f"{text[:200]}…"

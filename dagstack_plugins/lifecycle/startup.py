@@ -17,6 +17,7 @@ from dagstack_plugins.lifecycle.in_processes import start_in_process, stop_in_pr
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.resources.offers import MAKING
 from dagstack_plugins.runtimes.in_process import takes_context
 from dagstack_plugins.runtimes.processes import ProcessPool
 from dagstack_plugins.wording import place_of, raised
@@ -157,7 +158,7 @@ def _fail(plugin: Plugin, error: BaseException, logger: logging.Logger) -> None:
     state = PluginState.LEAKED if leaked else PluginState.UNAVAILABLE
     remote = isinstance(error, PluginError) and plugin.recipe is not None
     ours = isinstance(error, Overrun | Abandoned | PluginUnavailable) or remote
-    told = str(error) if ours else f"setup failed{place_of(error)}: {raised(error)}"
+    told = str(error) if ours else f"setup failed{place_of(error)}: {raised(error)}{_making(error)}"
     if leaked:
         told += "; its code may still run"
     plugin.become(state, told, error)
@@ -254,3 +255,9 @@ async def _torn_down(
     finally:
         tell(plugin)
         await _release(plugin, guard, logger)
+
+
+def _making(error: BaseException) -> str:
+    """Which resource was being made, if that is what failed."""
+    notes = [note for note in getattr(error, "__notes__", ()) if str(note).startswith(MAKING)]
+    return f", {notes[0]}" if notes else ""

@@ -23,6 +23,7 @@ from dagstack_plugins.resources.blob_store import (
     checked_data,
 )
 from dagstack_plugins.resources.leases import Lease, living
+from dagstack_plugins.wording import shown
 
 if TYPE_CHECKING:
     from dagstack_plugins.resources.protocols import Keys
@@ -68,15 +69,13 @@ class FileBlobStore:
 
     Raises:
         BlobStoreError: the folder can't be made, or not be written to.
+        ValueError: ``root`` is no path.
 
     .. versionadded:: 0.1
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        try:
-            self.root = Path(root).expanduser().absolute()
-        except RuntimeError as error:  # nobody's home
-            raise BlobStoreError(f"the blob store {root} can't be opened: {error}") from error
+        self.root = _root(root)
         self._named = self.root / "keys"
         self._long = self.root / "long"
         self._parts = self.root / "writing"
@@ -299,6 +298,15 @@ class FileBlobStore:
 
     def __repr__(self) -> str:
         return f"FileBlobStore({str(self.root)!r})"
+
+
+def _root(given: str | os.PathLike[str]) -> Path:
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise ValueError(f"FileBlobStore(root={shown(given)}): give the path of a folder")
+    try:
+        return Path(given).expanduser().absolute()
+    except RuntimeError as error:  # nobody's home
+        raise BlobStoreError(f"the blob store {given} can't be opened: {error}") from error
 
 
 class _Turn:

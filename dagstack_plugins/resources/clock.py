@@ -74,9 +74,12 @@ class FrozenClock:
             seconds: how far, to the nanosecond; not negative.
 
         Raises:
+            TypeError: ``seconds`` is no number.
             ValueError: ``seconds`` is negative or not finite.
             OverflowError: the time would pass the year 9999; the clock stays where it is.
         """
+        if not isinstance(seconds, int | float):
+            raise TypeError(f"advance() takes seconds as a number, got {type(seconds).__name__}: {shown(seconds)}")
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"a clock only goes forward: advance(seconds={seconds!r}) wants a finite number >= 0")
         with self._lock:

@@ -25,7 +25,10 @@ Maker: TypeAlias = "Callable[[Borrower | None], object]"
 Wrap: TypeAlias = "Callable[[Any, Any], object]"
 
 
-_STANDARD: Final[Mapping[str, type]] = {
+MAKING: Final = "while making the resource "
+"""How the note begins that tells what failed."""
+
+STANDARD: Final[Mapping[str, type]] = {
     "clock": Clock,
     "rng": Rng,
     "http_client": HttpClient,
@@ -140,7 +143,10 @@ class Offer:
         """The resource as this plugin is to see it."""
         bare = resource
         for wrap in self.wraps:
-            resource = usable(self.name, wrap(resource, borrower))
+            resource = wrap(resource, borrower)
+            if resource is None:
+                raise TypeError(f"what decorates the resource {self.name!r} returned None, not what plugins are to see")
+            usable(self.name, resource)
         _check_decorated(self.name, bare, resource)
         return resource
 
@@ -162,7 +168,7 @@ def _check_decorated(name: str, bare: object, decorated: object) -> None:
 
     What the host registered is its own affair; a decorator is to leave all of that as it is.
     """
-    protocol = _STANDARD.get(name)
+    protocol = STANDARD.get(name)
     if protocol is None or decorated is bare:
         return
     wanted = [member for member in vars(protocol) if not member.startswith("_")]
@@ -171,6 +177,27 @@ def _check_decorated(name: str, bare: object, decorated: object) -> None:
             f"what decorates the resource {name!r} returned {shown(decorated)}, without {' and '.join(lost)}: "
             f"hand on all that {name!r} can do"
         )
+
+
+def checked_wrap(name: str, wrap: Wrap) -> Wrap:
+    """Refuse at once what could not be called for a plugin later.
+
+    Raises:
+        TypeError: it can't be called with a resource and a manifest.
+    """
+    if not callable(wrap):
+        hint = f": give metering.of({name!r})" if type(wrap).__name__ == "Metering" else ""
+        raise TypeError(f"what decorates the resource {name!r} is not callable, {shown(wrap)}{hint}")
+    try:
+        signature = inspect.signature(wrap)
+    except (TypeError, ValueError):  # some built-in ones tell nothing about themselves
+        return wrap
+    if not _takes(signature, None, None):
+        raise TypeError(
+            f"what decorates the resource {name!r} must take the resource and the plugin's manifest, its signature is "
+            f"{signature}"
+        )
+    return wrap
 
 
 def maker_of(name: str, factory: Factory, scope: Scope) -> Maker:
@@ -219,5 +246,5 @@ def noting(name: str, borrower: Borrower | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         whom = f" for the plugin {borrower.kind}/{borrower.name}" if borrower is not None else ""
-        error.add_note(f"while making the resource {name!r}{whom}")
+        error.add_note(f"{MAKING}{name!r}{whom}")
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, get_args, overload
 
@@ -9,10 +10,11 @@ from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.resources.clock import SystemClock
 from dagstack_plugins.resources.closing import Held, raise_failures, run_closing
 from dagstack_plugins.resources.lent import LentResources
-from dagstack_plugins.resources.offers import Offer, Scope, Workshop, maker_of, noting, usable
+from dagstack_plugins.resources.offers import STANDARD, Offer, Scope, Workshop, checked_wrap, maker_of, noting, usable
 from dagstack_plugins.resources.rng import RandomRng
 from dagstack_plugins.resources.tmpdir import ScopedTempDir
 from dagstack_plugins.resources.travel import packed_resources
+from dagstack_plugins.wording import nearest
 
 if TYPE_CHECKING:
     from dagstack_plugins.resources.offers import Factory, Maker, Wrap
@@ -125,10 +127,11 @@ class ResourceRegistry:
 
         Raises:
             PluginRegistryError: nothing has this name, or the registry is closed.
+            TypeError: ``wrap`` can't be called like that.
         """
         with self._workshop.changed:
             self._check_open()
-            self._find(name).wraps += (wrap,)
+            self._find(name).wraps += (checked_wrap(name, wrap),)
 
     def missing(self, manifest: Borrower) -> list[str]:
         """The resources that a manifest requires and nobody registered, in the manifest's order."""
@@ -210,6 +213,13 @@ class ResourceRegistry:
             if value is not None:
                 raise TypeError(f"the resource {name!r} was given both as a value and as a factory: give one of them")
             return Offer(name, scope, maker_of(name, factory, scope), self._workshop, factory)
+        if value is None:
+            raise TypeError(f"the resource {name!r} is None, which stands for an absent one: give it, or a factory=")
+        if inspect.isclass(value) and name in STANDARD:
+            raise TypeError(
+                f"the resource {name!r} is the class {value.__name__}: register one of its objects, as in "
+                f"register({name!r}, {value.__name__}(…)), or the class as factory="
+            )
         if scope == "plugin":
             raise TypeError(
                 f"the resource {name!r} is one value, so all plugins share it: with scope='plugin' give a factory"
@@ -225,7 +235,8 @@ class ResourceRegistry:
             return self._offers[name]
         except KeyError:
             raise PluginRegistryError(
-                f"no resource is called {name!r}; there are {', '.join(self.names())}: register({name!r}, …) adds it"
+                f"no resource is called {name!r}{nearest(name, self.names())}; there are {', '.join(self.names())}: "
+                f"register({name!r}, …) adds it"
             ) from None
 
     def _check_open(self) -> None:

@@ -376,8 +376,7 @@ class HalfAClock:
         ),
         ("http_client", lambda bare, manifest: object(), "without get and post and put and delete"),
         ("tmpdir", lambda bare, manifest: bare.path, "without path and create_file and create_subdir"),
-        ("clock", lambda bare, manifest: None, "'clock' is None"),
-        ("clock", lambda bare: bare, "positional argument"),
+        ("clock", lambda bare, manifest: None, "what decorates the resource 'clock' returned None"),
     ],
 )
 def test_a_decorator_that_breaks_the_protocol_is_told(name: str, wrap: Any, message: str) -> None:
@@ -389,6 +388,55 @@ def test_a_decorator_that_breaks_the_protocol_is_told(name: str, wrap: Any, mess
         lent.get(name)
     assert f"while making the resource {name!r} for the plugin chunker/text" in caught.value.__notes__
     resources.close()
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [
+        (5, "what decorates the resource 'clock' is not callable, 5"),
+        (Metering(), r"is not callable, <.*: give metering\.of\('clock'\)"),
+        (RateLimit, r"must take the resource and the plugin's manifest, its signature is \(calls"),
+        (lambda bare: bare, r"its signature is \(bare\)"),
+    ],
+)
+def test_what_cannot_decorate_is_refused_at_once(wrap: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ResourceRegistry().decorate("clock", wrap)
+
+
+def test_a_class_is_no_standard_resource() -> None:
+    resources = ResourceRegistry()
+    with pytest.raises(TypeError, match=r"is the class InMemoryBlobStore: register one of its objects.*factory="):
+        resources.register("blob_store", InMemoryBlobStore)
+    resources.register("blob_store", factory=InMemoryBlobStore)
+    resources.register("kinds_of_pages", Pool)  # of the host's own, a class may be what is meant
+
+
+def test_startup_tells_which_resource_failed() -> None:
+    resources = ResourceRegistry()
+    resources.register("pool", factory=lambda: 1 / 0)
+    registry = PluginRegistry(resource_registry=resources)
+
+    class Reads(Stamp):
+        def setup(self, ctx: Any) -> None:
+            self.pool = ctx.resources.pool
+
+    registry.register(Reads, {**MANIFEST, "resources": {"required": ["pool"]}})
+    with registry.running():
+        (status,) = registry.status()
+        told = "ZeroDivisionError: division by zero, while making the resource 'pool' for the plugin tool/stamp"
+        assert str(status.reason).endswith(told)
+
+
+def test_a_misspelt_resource_is_told_with_what_there_is() -> None:
+    registry = PluginRegistry()
+    registry.register(Stamp, {**MANIFEST, "resources": {"required": ["clok", "http_client"]}})
+    with registry.running():
+        (status,) = registry.status()
+        assert status.reason == (
+            "requires the resources 'clok' (did you mean 'clock'?), 'http_client', which the host does not lend; "
+            "it has clock, rng, tmpdir; resource_registry.register('clok', …) gives it"
+        )
 
 
 def test_what_the_host_lacked_is_not_the_decorators_fault() -> None:

@@ -79,17 +79,51 @@ class ClosedOnce(InMemoryBlobStore):
         self.closed = True
 
 
+class RaisesKeyError(InMemoryBlobStore):
+    async def get(self, key: str) -> bytes:
+        if not await self.exists(key):
+            raise KeyError(key)
+        return await super().get(key)
+
+
+class StrictDelete(InMemoryBlobStore):
+    async def delete(self, key: str) -> None:
+        await self.get(key)
+        await super().delete(key)
+
+
+class Sync(InMemoryBlobStore):
+    def list(self, prefix: str = "") -> Any:
+        return []
+
+
+class NoExists(InMemoryBlobStore):
+    exists = None  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("store", "test", "message"),
     [
         (Forgetful, "test_blobs_may_be_empty_or_large", "came back changed"),
-        (Unsorted, "test_many_keys_are_listed_in_order", "expected"),
-        (BySegments, "test_a_prefix_is_the_beginning_of_a_text", "the keys with the prefix 'a'"),
-        (AllInOneCase, "test_every_lawful_key_is_a_key", "the keys: found"),
+        (Unsorted, "test_many_keys_are_listed_in_order", "the keys of many blobs are not sorted"),
+        (
+            BySegments,
+            "test_a_prefix_is_the_beginning_of_a_text",
+            "the keys with the prefix 'a': 2 missing",
+        ),
+        (RaisesKeyError, "test_a_missing_key_is_not_found", r"expected BlobNotFound\(key\), got KeyError"),
+        (StrictDelete, "test_what_was_deleted_is_gone", r"delete\(\) of a missing key raised .*is to be silent"),
+        (Sync, "test_what_was_put_can_be_got", r"list\(\) gave nothing to await: write `async def list`"),
+        (NoExists, "test_what_was_put_can_be_got", r"has no method exists\(\)"),
+        (
+            AllInOneCase,
+            "test_every_lawful_key_is_a_key",
+            "the keys: 2 missing, .'A', 'C:colon'.; 1 too many",
+        ),
         (
             Lenient,
             "test_every_other_key_is_refused",
-            "a key with a root: expected ValueError, got no error",
+            "a key with a root, '/etc/passwd': expected ValueError, got no error",
         ),
         (Untyped, "test_content_types_are_kept", "the content type: found None"),
         (InPieces, "test_one_key_has_one_writers_bytes", "a mixture"),
@@ -99,8 +133,16 @@ class ClosedOnce(InMemoryBlobStore):
 )
 def test_the_suite_finds_a_store_that_does_otherwise(store: Any, test: str, message: str) -> None:
     suite = blob_store_suite(store, largest=2**17)
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=message) as caught:
         getattr(suite(), test)()
+    assert str(caught.value.__notes__[0]).startswith("the rule: ")
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("given", [InMemoryBlobStore(), FileBlobStore, "store"])
+def test_what_opens_no_store_is_refused_at_once(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"without arguments, got .*: write blob_store_suite\(lambda: MyStore\(…\)\)"):
+        blob_store_suite(given)
 
 
 def test_a_store_may_be_opened_in_every_way() -> None:

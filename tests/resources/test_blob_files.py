@@ -452,6 +452,18 @@ def test_openers_never_sweep_what_the_living_write(tmp_path: Path) -> None:
     assert list((tmp_path / "writing").iterdir()) == []
 
 
+async def test_folders_come_and_go_under_many_writers(store: FileBlobStore) -> None:
+    """Two levels of them, which each delete removes and each put makes again."""
+
+    async def come_and_go(name: str) -> None:
+        for _ in range(150):
+            await store.put(f"q/x/{name}", b"x")
+            await store.delete(f"q/x/{name}")
+
+    await asyncio.gather(*map(come_and_go, "abcdefgh"))
+    assert await store.list() == []
+
+
 async def test_closing_waits_for_what_is_under_way(store: FileBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     reached, go_on = threading.Event(), threading.Event()
     fsync = os.fsync
@@ -648,6 +660,12 @@ async def test_what_cannot_be_looked_at_is_not_said_to_be_missing(store: FileBlo
         assert caught.value.errno == errno.ENOTDIR
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.errno) == (str(caught.value), errno.ENOTDIR)
+
+
+@pytest.mark.parametrize("root", ["", None, 3])
+def test_a_root_that_is_no_path_is_refused(root: Any) -> None:
+    with pytest.raises(ValueError, match=r"FileBlobStore\(root=.*\): give the path of a folder"):
+        FileBlobStore(root)
 
 
 @pytest.mark.parametrize("root", ["~nosuchuser/x", "a\x00b"])

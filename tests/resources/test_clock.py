@@ -133,6 +133,11 @@ def test_what_is_no_time_is_refused(given: Any) -> None:
         FrozenClock(now=given)
 
 
+def test_a_step_is_a_number_of_seconds() -> None:
+    with pytest.raises(TypeError, match=r"advance\(\) takes seconds as a number, got timedelta"):
+        FrozenClock().advance(timedelta(seconds=3))  # type: ignore[arg-type]
+
+
 def test_a_copy_stands_where_the_original_does_and_goes_its_own_way() -> None:
     clock = FrozenClock()
     clock.advance(seconds=2.5)
