@@ -75,7 +75,7 @@ class _Around:
         return f"<decorated {self._around_resource!r}>"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(f"{self!r} can't be copied: what is round it belongs to this process")
+        raise TypeError(f"{self!r} can't be copied: what decorates it, such as Metering, counts in this process")
 
 
 @cache

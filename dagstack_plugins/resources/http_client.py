@@ -201,6 +201,8 @@ class HttpxClient:
             request = client.build_request(method, url, headers=checked_headers(headers), json=json)
         except self._httpx.InvalidURL as error:
             raise ValueError(f"{shown(public_url(url))} is no URL: {type(error).__name__}") from None
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
         attempts = 1 + (self._retries if method in self._retry_methods else 0)
         for attempt in itertools.count(1):
             wait = self._wait(attempt)
@@ -288,6 +290,8 @@ class HttpxClient:
             return HttpTimeout(told, method=request.method, url=url, attempts=attempts)
         why = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), error)
         hint = "; the host sets the CA bundle by HttpxClient(verify=…)" if why is not error else ""
+        if why is error and isinstance(error, self._httpx.ConnectError):
+            hint = "; look whether the server is up, and whether the address is right"
         told = f"{what} failed{often}: {why if isinstance(why, _Refused) else raised(why)}{hint}"
         return HttpError(told, method=request.method, url=url, attempts=attempts)
 

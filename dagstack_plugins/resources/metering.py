@@ -59,6 +59,9 @@ class Metering:
 
         return metered
 
+    def __repr__(self) -> str:
+        return "<Metering; metering.of(name) decorates a resource>"
+
     def as_dict(self) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
         """The figures by kind, plugin, resource and method.
 

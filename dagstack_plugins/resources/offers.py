@@ -11,11 +11,10 @@ import attrs
 
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.resources.closing import Held, in_a_loop
-from dagstack_plugins.resources.protocols import BlobStore, Clock, HttpClient, Rng, TempDir
 from dagstack_plugins.wording import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from dagstack_plugins.resources.protocols import Borrower
 
@@ -28,14 +27,14 @@ Wrap: TypeAlias = "Callable[[Any, Any], object]"
 MAKING: Final = "while making the resource "
 """How the note begins that tells what failed."""
 
-STANDARD: Final[Mapping[str, type]] = {
-    "clock": Clock,
-    "rng": Rng,
-    "http_client": HttpClient,
-    "blob_store": BlobStore,
-    "tmpdir": TempDir,
+STANDARD: Final = {
+    "clock": "Clock",
+    "rng": "Rng",
+    "http_client": "HttpClient",
+    "blob_store": "BlobStore",
+    "tmpdir": "TempDir",
 }
-"""What plugins rely on in the resources of these names."""
+"""The protocols of the resources of these names."""
 
 _PATIENCE: Final = 10.0
 """Seconds that an event loop waits for a resource that another thread makes, which may be waiting for that loop."""
@@ -168,10 +167,11 @@ def _check_decorated(name: str, bare: object, decorated: object) -> None:
 
     What the host registered is its own affair; a decorator is to leave all of that as it is.
     """
-    protocol = STANDARD.get(name)
-    if protocol is None or decorated is bare:
+    if name not in STANDARD or decorated is bare:
         return
-    wanted = [member for member in vars(protocol) if not member.startswith("_")]
+    from dagstack_plugins.resources import protocols  # imported here: most hosts decorate nothing
+
+    wanted = [member for member in vars(getattr(protocols, STANDARD[name])) if not member.startswith("_")]
     if lost := [member for member in wanted if hasattr(bare, member) and not hasattr(decorated, member)]:
         raise TypeError(
             f"what decorates the resource {name!r} returned {shown(decorated)}, without {' and '.join(lost)}: "
@@ -186,8 +186,7 @@ def checked_wrap(name: str, wrap: Wrap) -> Wrap:
         TypeError: it can't be called with a resource and a manifest.
     """
     if not callable(wrap):
-        hint = f": give metering.of({name!r})" if type(wrap).__name__ == "Metering" else ""
-        raise TypeError(f"what decorates the resource {name!r} is not callable, {shown(wrap)}{hint}")
+        raise TypeError(f"what decorates the resource {name!r} is not callable: {shown(wrap)}")
     try:
         signature = inspect.signature(wrap)
     except (TypeError, ValueError):  # some built-in ones tell nothing about themselves

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.parcels import packed
-from dagstack_plugins.resources.offers import usable
 from dagstack_plugins.wording import raised
 
 if TYPE_CHECKING:
@@ -58,7 +57,12 @@ def packed_resources(
 def _to_send(resource: Any, worker: str) -> Any:
     # Asked of the class, so that what decorates the resource does not pass the question on, and is left out.
     how = getattr(type(resource), "for_worker", None)
-    return resource if how is None else usable("for_worker()", how(resource, worker))
+    if how is None:
+        return resource
+    sent = how(resource, worker)
+    if sent is None:
+        raise TypeError("its for_worker() returned None: return what goes there, or raise to say why nothing can")
+    return sent
 
 
 def _cannot(name: str, error: Exception, borrower: Borrower, *, made_there: bool) -> PluginUnavailable:

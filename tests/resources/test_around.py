@@ -393,8 +393,8 @@ def test_a_decorator_that_breaks_the_protocol_is_told(name: str, wrap: Any, mess
 @pytest.mark.parametrize(
     ("wrap", "message"),
     [
-        (5, "what decorates the resource 'clock' is not callable, 5"),
-        (Metering(), r"is not callable, <.*: give metering\.of\('clock'\)"),
+        (5, "what decorates the resource 'clock' is not callable: 5"),
+        (Metering(), r"is not callable: <Metering; metering\.of\(name\) decorates a resource>"),
         (RateLimit, r"must take the resource and the plugin's manifest, its signature is \(calls"),
         (lambda bare: bare, r"its signature is \(bare\)"),
     ],

@@ -205,12 +205,15 @@ def test_a_root_that_is_a_file_is_refused(tmp_path: Path, below: str) -> None:
     assert (tmp_path / "file").read_text() == "kept"
 
 
-IN_A_MOUNT = """
-import asyncio, json, os, subprocess, sys
+ON_A_SMALL_DISK = """
+import asyncio, json, os, resource, subprocess, sys
 from dagstack_plugins import BlobStoreError, FileBlobStore
-root, read_only = sys.argv[1:]
+root, read_only, may_mount = sys.argv[1:]
 def mount(*options): subprocess.run(["mount", *options], check=True)
-mount("-t", "tmpfs", "-o", "size=1m", "none", root)
+if may_mount == "True":
+    mount("-t", "tmpfs", "-o", "size=1m", "none", root)
+else:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 store = FileBlobStore(root)
 told = []
 async def main():
@@ -224,6 +227,8 @@ async def main():
     assert await store.get("a") == b"old" * 1000, "lost"
     told.append(await store.list())
     told.append(sorted(name for name in os.listdir(root + "/writing") if name.endswith(".part")))
+    if may_mount == "False":
+        return
     mount("--bind", "-r", root, read_only)
     try:
         FileBlobStore(read_only)
@@ -236,21 +241,27 @@ print(json.dumps(told))
 
 @posix
 def test_a_disk_that_is_full_or_read_only_loses_nothing(tmp_path: Path) -> None:
-    alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else [])]
-    if shutil.which("unshare") is None or subprocess.run([*alone, "true"], capture_output=True).returncode:
-        pytest.skip("needs unshare (util-linux), and the right to mount a small tmpfs")
+    """A small tmpfs where one may be mounted, otherwise a limit on the size of files."""
     small, read_only = tmp_path / "small", tmp_path / "read_only"
     small.mkdir()
     read_only.mkdir()
-    program = [sys.executable, "-c", IN_A_MOUNT, small, read_only]
-    done = subprocess.run([*alone, *program], capture_output=True, text=True)
+    alone = ["unshare", "--mount", *(["--map-root-user"] if os.getuid() else [])]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)]
+    may_mount = (
+        shutil.which("unshare") is not None and not subprocess.run([*alone, *mount], capture_output=True).returncode
+    )
+    program = [sys.executable, "-c", ON_A_SMALL_DISK, str(small), str(read_only), str(may_mount)]
+    done = subprocess.run([*(alone if may_mount else ()), *program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    full, full_new, keys, parts, refused = json.loads(done.stdout)
-    assert full[0].startswith(f"the blob 'a' was not stored in {small}: No space left on device")
-    assert (full[1], full_new[1], refused[1]) == (errno.ENOSPC, errno.ENOSPC, errno.EROFS)
-    assert (keys, parts) == (["a", "b"], [])
-    assert refused[0].startswith(f"the blob store {read_only} can't be opened: Read-only file system")
-    assert refused[0].endswith("that this user may write to")
+    full, full_new, keys, parts, *refused = json.loads(done.stdout)
+    code = errno.ENOSPC if may_mount else errno.EFBIG
+    assert full[0].startswith(f"the blob 'a' was not stored in {small}: {os.strerror(code)}")
+    assert (full[1], full_new[1], keys, parts) == (code, code, ["a", "b"], [])
+    for message, why in refused:
+        assert message.startswith(f"the blob store {read_only} can't be opened: Read-only file system")
+        assert message.endswith("that this user may write to")
+        assert why == errno.EROFS
+    assert len(refused) == may_mount
 
 
 # --- writers that are killed

@@ -221,7 +221,7 @@ class Forgets:
         (lambda: HttpxClient(verify=ssl.create_default_context()), "give verify= the CA bundle's path"),
         (threading.Lock, "cannot pickle"),
         (Refuses, "RuntimeError: it holds a device"),
-        (Forgets, "is None"),
+        (Forgets, "for_worker() returned None: return what goes there"),
     ],
 )
 def test_what_cannot_travel_is_told_at_setup(host: Host, thing: Any, why: str) -> None:
@@ -242,4 +242,4 @@ def test_what_counts_here_does_not_go_there(host: Host, wrap: Any) -> None:
     with host.registry.running():
         (status,) = host.registry.status()
         assert status.state is PluginState.UNAVAILABLE
-        assert "can't be copied: what is round it belongs to this process" in str(status.reason)
+        assert "can't be copied: what decorates it, such as Metering, counts in this process" in str(status.reason)
