@@ -87,6 +87,7 @@ class FileBlobStore:
         try:
             for folder in (self._named, self._long, self._parts):
                 make_folder(folder)
+            sync_folder(self.root)  # whoever made what is in it
             self._lease = Lease(self._parts)
             self._sweep()
         except (OSError, ValueError) as error:
@@ -127,12 +128,12 @@ class FileBlobStore:
             BlobStoreError: it can't be read.
         """
         check_key(key)
-        return (await _in_thread(lambda: self._get(key)))[1]
+        return (await _in_thread(lambda: self._read(key)))[1]
 
     async def content_type(self, key: str) -> str | None:
         """The content type that came with the blob, ``None`` if none did; raises as ``get`` does."""
         check_key(key)
-        told: str | None = (await _in_thread(lambda: self._get(key)))[0].get("content_type")
+        told: str | None = (await _in_thread(lambda: self._read(key, head_only=True)))[0].get("content_type")
         return told
 
     async def delete(self, key: str) -> None:
@@ -145,8 +146,9 @@ class FileBlobStore:
             BlobStoreError: the disk refuses.
         """
         check_key(key)
-        turn = _Turn()
-        await _in_thread(lambda: self._delete(key, turn), turn)
+        with self._writing():
+            turn = _Turn()
+            await _in_thread(lambda: self._delete(key, turn), turn)
 
     async def list(self, prefix: str = "") -> Keys:
         """The keys that start with the string ``prefix``, sorted.
@@ -177,9 +179,10 @@ class FileBlobStore:
         """Keep the lease while a file is written under its name, though the store be closed meanwhile."""
         with self._lock:
             if self._closed:
-                raise BlobStoreError(f"the blob store {self.root} is closed: put() comes before close()")
+                raise BlobStoreError(f"the blob store {self.root} is closed: put() and delete() come before close()")
             if self._lease.owner != os.getpid():  # of the process that this was forked from, which may end first
-                self._lease, self._under_way = Lease(self._parts), 0
+                with self._failing(f"nothing can be written to {self.root}"):
+                    self._lease, self._under_way = Lease(self._parts), 0
             self._under_way += 1
             lease = self._lease
         try:
@@ -209,7 +212,10 @@ class FileBlobStore:
             self._settle(os.path.dirname(file))
 
     def _settle(self, folder: str) -> None:
-        """Bring the folders that lead to a file to the disk, whoever made them and has not come to that yet."""
+        """Bring the folders that lead to a file to the disk, whoever made them and has not come to that yet.
+
+        What was brought there once is remembered by path and number, as that takes longer than to write a small file.
+        """
         new = []
         while folder not in (str(self._named), str(self._long)):
             try:
@@ -225,14 +231,14 @@ class FileBlobStore:
             self._settled.clear()
         self._settled.update(new)
 
-    def _get(self, key: str) -> tuple[dict[str, Any], bytes]:
+    def _read(self, key: str, *, head_only: bool = False) -> tuple[dict[str, Any], bytes]:
+        name = self._file(key)
         with self._failing(f"the blob {key!r} can't be read from {self.root}"):
             try:
-                with open(self._file(key), "rb", buffering=0) as file:
-                    held = file.readall()
+                with open(name, "rb") as file:
+                    return _parsed(file.readline(), name), b"" if head_only else file.read()
             except FileNotFoundError:
                 raise BlobNotFound(key) from None
-        return _parsed(held, self._file(key))
 
     def _exists(self, key: str) -> bool:
         with self._failing(f"the blob {key!r} can't be looked for in {self.root}"):
@@ -256,6 +262,7 @@ class FileBlobStore:
             sync_folder(folder)  # also where another one has just deleted it
         with contextlib.suppress(OSError):  # something else is in it
             while folder not in (str(self._named), str(self._long)):
+                self._settled.discard((folder, os.stat(folder).st_ino))  # the next one may get its number
                 os.rmdir(folder)
                 folder = os.path.dirname(folder)
 
@@ -268,7 +275,9 @@ class FileBlobStore:
         """Keys too long for the name of a file stand in the first line of their files."""
         for file in keys_of_digests(self._long):
             with contextlib.suppress(FileNotFoundError), file.open("rb") as blob:
-                yield _parsed(blob.readline(), file)[0].get("key", "")
+                key = _parsed(blob.readline(), file).get("key")
+                if isinstance(key, str) and digest_of(key) == file.name:
+                    yield key
 
     def _file(self, key: str) -> str:
         # Texts, as a Path takes longer to make than a small file to write.
@@ -345,15 +354,14 @@ def _head(content_type: str | None, key: str | None) -> bytes:
     return _MAGIC + json.dumps(told).encode() + b"\n"
 
 
-def _parsed(held: bytes, file: str | Path) -> tuple[dict[str, Any], bytes]:
-    head, _, data = held.partition(b"\n")
+def _parsed(head: bytes, file: str | Path) -> dict[str, Any]:
     try:
-        told = json.loads(head[len(_MAGIC) :]) if head.startswith(_MAGIC) else None
+        told = json.loads(head[len(_MAGIC) :]) if head.startswith(_MAGIC) and head.endswith(b"\n") else None
     except ValueError:
         told = None
     if not isinstance(told, dict):
         raise BlobStoreError(f"{file} is not a file that a FileBlobStore wrote: it should begin with {_MAGIC!r}")
-    return told, data
+    return told
 
 
 def _told(error: OSError | ValueError) -> str:

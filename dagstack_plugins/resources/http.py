@@ -16,7 +16,7 @@ _URL: Final = re.compile(
 _SECRETS: Final = re.compile(r"^([A-Za-z][\w+.-]*:/*)[^?#]*@|\?[^#]*|#.*", re.DOTALL)
 _LAST_PORT: Final = 65_535
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.1
-_HEADER_VALUE: Final = re.compile(r"(?![ \t])[^\x00-\x08\x0a-\x1f\x7f]*(?<![ \t])")
+_HEADER_VALUE: Final = re.compile(r"(?![ \t])[\t\x20-\x7e]*(?<![ \t])")
 _CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]+)", re.IGNORECASE)
 _NO_CHARSETS: Final = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"})
 """Codecs of Python's that servers have no use for."""
@@ -118,7 +118,7 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str] | None:
 
 
 def public_url(url: object) -> str:
-    """A URL as messages show it: without what may be secret, user and password, query and fragment."""
+    """A URL that may be none, as messages show it: without what may be secret, or be meant to be."""
     return _SECRETS.sub(lambda found: "?…" if found[0][0] == "?" else found[1] or "", str(url))
 
 

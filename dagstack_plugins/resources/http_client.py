@@ -50,7 +50,8 @@ _FOR_ANYONE: Final = frozenset(
 )
 """Headers that tell no secret."""
 
-_SECURE_PORT: Final = 443
+_LITTLE: Final = 65_536
+"""Bytes that are read sooner than a connection is opened."""
 
 _GOODBYE: Final = 5.0
 """Seconds that another thread's event loop has to close its connections."""
@@ -84,7 +85,8 @@ class HttpxClient:
             is handed over.
         max_redirects: how many redirects are followed.
         max_bytes: how long an answer may be, unpacked.
-        deadline: seconds that one attempt may take in all, however busily the server sends; ``None``: no limit.
+        deadline: seconds that one attempt may take in all, however busily the server sends, and waiting for one of
+            the loop's connections included; ``None``: no limit.
 
     Raises:
         ImportError: httpx2 is not installed.
@@ -197,12 +199,15 @@ class HttpxClient:
         pool = self._pools.get(asyncio.get_running_loop())
         client = await self._opened() if pool is None else pool[0]
         check_url(url)
+        given = checked_headers(headers)
         try:
-            request = client.build_request(method, url, headers=checked_headers(headers), json=json)
+            request = client.build_request(method, url, headers=given, json=json)
         except self._httpx.InvalidURL as error:
             raise ValueError(f"{shown(public_url(url))} is no URL: {type(error).__name__}") from None
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
+        except TypeError as error:
+            raise TypeError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
         attempts = 1 + (self._retries if method in self._retry_methods else 0)
         for attempt in itertools.count(1):
             wait = self._wait(attempt)
@@ -230,6 +235,7 @@ class HttpxClient:
                 following = _followed(request, answer)
                 if following is None:
                     return await self._read(answer)
+                await _drain(answer)
             finally:
                 await answer.aclose()
             request = following
@@ -242,7 +248,7 @@ class HttpxClient:
             size += len(piece)
             if size > self._max_bytes:
                 raise _Refused(f"the answer has more than max_bytes={self._max_bytes} bytes")
-        request = f"{answer.request.method} {public_url(answer.request.url)}"
+        request = f"{answer.request.method} {_shown(answer.request.url)}"
         return Response(answer.status_code, Headers(answer.headers.multi_items()), b"".join(pieces), request=request)
 
     async def _opened(self) -> httpx2.AsyncClient:
@@ -281,7 +287,7 @@ class HttpxClient:
         return isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
 
     def _failure(self, error: Exception, request: httpx2.Request, attempts: int) -> HttpError:
-        url = public_url(request.url)
+        url = _shown(request.url)
         what = f"{request.method} {url}"
         often = f" after {attempts} attempts" if attempts > 1 else ""
         if isinstance(error, self._httpx.TimeoutException | TimeoutError):
@@ -346,6 +352,15 @@ class _Refused(Exception):
     """What the server wants is not done."""
 
 
+async def _drain(answer: httpx2.Response) -> None:
+    """Read the rest of a redirect, so that its connection can be used again; unless there is much of it."""
+    size = 0
+    async for piece in answer.aiter_raw():
+        size += len(piece)
+        if size > _LITTLE:
+            break
+
+
 def _closed() -> RuntimeError:
     return RuntimeError("the HttpxClient is closed: requests end before the host closes its resources")
 
@@ -359,19 +374,31 @@ def _followed(request: httpx2.Request, answer: httpx2.Response) -> httpx2.Reques
     following = answer.next_request
     if following is None or (request.method != "GET" and answer.status_code not in (307, 308)):
         return None
-    if following.url.scheme not in ("http", "https"):
-        raise _Refused(f"it was redirected to {following.url.scheme}:, which is not followed")
+    try:
+        check_url(str(following.url))
+    except ValueError:
+        raise _Refused(f"it was redirected to {shown(_shown(following.url))}, which is no URL of a server") from None
     if request.url.scheme == "https" and following.url.scheme == "http":
-        raise _Refused(f"it was redirected from https to http ({public_url(following.url)}), which is not followed")
-    if following.url.host != request.url.host or _port(following.url) not in (_port(request.url), _SECURE_PORT):
+        raise _Refused(f"it was redirected from https to http ({_shown(following.url)}), which is not followed")
+    if _origin(following.url) not in (_origin(request.url), _secured(request.url)):
         # Keys and tokens are for the server that they were meant for.
         for name in [name for name in following.headers if name.lower() not in _FOR_ANYONE]:
             del following.headers[name]
     return following
 
 
-def _port(url: httpx2.URL) -> int | None:
-    return url.port or {"http": 80, "https": _SECURE_PORT}.get(url.scheme)
+def _shown(url: httpx2.URL) -> str:
+    """A URL as messages show it: without what may be secret, user and password, query and fragment."""
+    return str(url.copy_with(userinfo=b"", query=None, fragment=None)) + ("?…" if url.query else "")
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def _secured(url: httpx2.URL) -> tuple[str, str, int] | None:
+    """The same server, where all of its traffic is to be safe."""
+    return ("https", url.host, 443) if _origin(url) == ("http", url.host, 80) else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import inspect
 import threading
 import time
@@ -72,6 +73,7 @@ class RateLimit:
         self._max_wait = seconds("max_wait", max_wait)
         self._shared = shared
         self._due: dict[tuple[str, str] | None, float] = {}
+        self._given_back: dict[tuple[str, str] | None, list[float]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, resource: Any, manifest: Borrower) -> Any:
@@ -85,10 +87,11 @@ class RateLimit:
             @wraps(method)
             async def call_async(*args: Any, **kwargs: Any) -> Any:
                 if wait := self._admit(whose, name, self._max_wait):
+                    at = time.monotonic() + wait
                     try:
                         await asyncio.sleep(wait)
                     except asyncio.CancelledError:
-                        self._leave(whose)
+                        self._give_back(whose, at)
                         raise
                 return await method(*args, **kwargs)
 
@@ -110,6 +113,10 @@ class RateLimit:
         """
         with self._lock:
             now = time.monotonic()
+            places = self._given_back.get(whose, [])
+            while places:  # somebody stopped waiting for this one
+                if (at := heapq.heappop(places)) > now and at - now <= longest:
+                    return at - now
             due = max(self._due.get(whose, now), now)
             wait = max(0.0, due - self._slack - now)
             if wait <= longest:
@@ -122,10 +129,10 @@ class RateLimit:
             wait,
         )
 
-    def _leave(self, whose: tuple[str, str] | None) -> None:
-        """Give a place back: callers that stopped waiting hold up nobody."""
+    def _give_back(self, whose: tuple[str, str] | None, at: float) -> None:
+        """Leave a place to the next caller: those who stopped waiting hold up nobody."""
         with self._lock:
-            self._due[whose] -= self._pace
+            heapq.heappush(self._given_back.setdefault(whose, []), at)
 
     def __reduce__(self) -> Any:
         raise TypeError("a RateLimit counts in this process, so what it limits can't go to another")

@@ -261,6 +261,26 @@ async def test_callers_that_stop_waiting_hold_up_nobody() -> None:
     assert await pool.fetch(7) == 7
 
 
+async def test_a_place_that_was_given_back_goes_to_one_caller() -> None:
+    """Cancelled waiters in the middle of the row bring no two others together."""
+    ran: list[float] = []
+
+    class Notes:
+        async def fetch(self) -> None:
+            ran.append(time.monotonic())
+
+    notes = RateLimit(20, per=1, burst=1, max_wait=5)(Notes(), Manifest())
+    await notes.fetch()
+    waiting = [asyncio.ensure_future(notes.fetch()) for _ in range(8)]
+    await asyncio.sleep(0)
+    for one in waiting[:4]:
+        one.cancel()
+    await asyncio.wait(waiting[:4])
+    await asyncio.gather(*(notes.fetch() for _ in range(4)), *waiting[4:])
+    assert len(ran) == 9
+    assert ran[-1] - ran[0] >= 8 / 20  # as long as if nobody had given up
+
+
 async def test_on_a_loop_other_methods_are_refused_rather_than_hold_it_up() -> None:
     pool = RateLimit(1, per=600)(Pool(), Manifest())
     pool.take()

@@ -124,8 +124,9 @@ async def test_a_closed_store_writes_no_more_and_reads_on(store: FileBlobStore) 
     await store.put("a", b"1")
     store.close()
     store.close()
-    with pytest.raises(BlobStoreError, match="is closed"):
-        await store.put("a", b"2")
+    for work in (store.put("a", b"2"), store.delete("a")):
+        with pytest.raises(BlobStoreError, match="is closed"):
+            await work
     assert await store.get("a") == b"1"
 
 
@@ -554,12 +555,20 @@ async def test_a_blob_is_there_to_stay_with_all_folders_above_it(
     assert synchronised[0].startswith("writing/")
     assert synchronised[1:] == ["keys/+a/+b", "keys/+a", "keys"]
     synchronised.clear()
+    FileBlobStore(store.root).close()
+    assert synchronised == ["."]
+    synchronised.clear()
     await store.put("a/b/d", b"1")
     assert synchronised[1:] == ["keys/+a/+b"]
     synchronised.clear()
     await store.delete("a/b/c")
     await store.delete("a/b/c")
     assert synchronised == ["keys/+a/+b"] * 2
+    await store.delete("a/b/d")
+    (store.root / "keys" / "+a" / "+b").mkdir(parents=True)  # by another one, likely with the same numbers
+    synchronised.clear()
+    await store.put("a/b/c", b"1")
+    assert synchronised[1:] == ["keys/+a/+b", "keys/+a", "keys"]
 
 
 @posix
@@ -629,6 +638,27 @@ def test_a_fork_goes_on_writing_after_its_parent(tmp_path: Path, how: str) -> No
     parent.stdout.close()
 
 
+REFUSED_FORK = """
+import asyncio, os, shutil, sys
+from dagstack_plugins import BlobStoreError, FileBlobStore
+store = FileBlobStore(sys.argv[1])
+if os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+shutil.rmtree(sys.argv[1] + "/writing")
+try:
+    asyncio.run(store.put("a", b"1"))
+except BlobStoreError as error:
+    print(error, flush=True)
+os._exit(0)
+"""
+
+
+@posix
+def test_a_fork_that_cannot_write_is_told_so(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", REFUSED_FORK, tmp_path], capture_output=True, text=True)
+    assert done.stdout.startswith(f"nothing can be written to {tmp_path}: No such file"), done.stderr
+
+
 KILLED_FORK = """
 import asyncio, os, signal, sys
 from dagstack_plugins import FileBlobStore
@@ -657,7 +687,7 @@ async def test_strange_files_among_the_long_keys(store: FileBlobStore) -> None:
     (store.root / "long" / ".DS_Store").write_bytes(b"\x00")
     digest = store.root / "long" / f"={'0' * 64}"
     digest.write_bytes(b'dagstack blob 1 {"content_type": null}\n')
-    assert await store.list("x") == ["x" * 500]
+    assert await store.list() == ["x" * 500]
     digest.write_bytes(b"dagstack blob 1 {broken\n")
     with pytest.raises(BlobStoreError, match="is not a file that a FileBlobStore wrote"):
         await store.list()

@@ -11,6 +11,8 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -137,16 +139,43 @@ async def test_a_server_that_is_down_is_told_soon() -> None:
     assert time.monotonic() - started < 20
 
 
+@asynccontextmanager
+async def loopback(
+    answer: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """A server of this event loop's; its connections end with it."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await answer(reader, writer)
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
 async def test_a_server_that_hangs_is_told_after_the_timeout() -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
+        await asyncio.sleep(60)
 
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
+    async with loopback(hang) as url:
         with pytest.raises(BlobStoreError, match="longer than timeout="):
-            await opened("b", endpoint=f"http://127.0.0.1:{port}", retries=0, timeout=0.3).get("a")
+            await opened("b", endpoint=url, retries=0, timeout=0.3).get("a")
 
 
 @pytest.mark.parametrize(
@@ -168,11 +197,9 @@ async def test_wrong_credentials_are_told(code: str, hint: str, method: str) -> 
             body = b""
         writer.write(b"HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    async with server:
-        store = opened("b", endpoint=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", retries=0)
+    async with loopback(refuse) as url:
+        store = opened("b", endpoint=url, retries=0)
         with pytest.raises(BlobStoreError, match=hint if method != "exists" else "403 Forbidden"):
             await getattr(store, method)(*{"put": ("a", b"1"), "list": ()}.get(method, ("a",)))
 

@@ -19,11 +19,13 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import trustme
 
 from dagstack_plugins import HttpClient, HttpError, HttpResponse, HttpTimeout, HttpxClient
 from dagstack_plugins.resources.http import public_url
+from dagstack_plugins.resources.http_client import _followed
 
 Answer = Callable[["Request"], bytes]
 
@@ -42,7 +44,7 @@ class Server:
     def __init__(self, answer: Answer, tls: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.requests: list[Request] = []
-        self.open = 0
+        self.open = self.ever = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -52,6 +54,7 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
+        self.ever += 1
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -346,8 +349,45 @@ def test_keys_and_tokens_stay_with_the_server_that_they_were_meant_for(serve: Se
 @pytest.mark.parametrize("to", ["ftp://a/b", "file:///etc/passwd", "http://localhost:99999/"])
 def test_a_redirect_to_nowhere_is_the_servers_fault(serve: Serve, to: str) -> None:
     server = serve(lambda request: answered(302, location=to))
-    with pytest.raises(HttpError, match=r"^GET http://localhost"):
+    with pytest.raises(
+        HttpError, match=r"^GET http://localhost:\d+ failed: it was redirected to .*, which is no URL of a server"
+    ):
         asked(quick(), "GET", server.url)
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "sent_to", "kept"),
+    [
+        ("http://a/", "http://a/b", True),
+        ("http://a/", "http://a:80/b", True),
+        ("http://a/", "https://a/", True),
+        ("https://a/", "https://a:443/b", True),
+        ("https://a:8443/", "https://a/", False),
+        ("http://a:8080/", "https://a/", False),
+        ("http://a/", "http://a:443/", False),
+        ("http://a/", "https://a:8443/", False),
+        ("http://a/", "http://b/", False),
+    ],
+)
+def test_which_servers_are_one(asked_at: str, sent_to: str, kept: bool) -> None:
+    request = httpx2.Request("GET", asked_at, headers={"x-key": "1"})
+    answer = httpx2.Response(302, request=request)
+    answer.next_request = httpx2.Request("GET", sent_to, headers={"x-key": "1"})
+    following = _followed(request, answer)
+    assert following is not None
+    assert ("x-key" in following.headers) == kept
+
+
+def test_a_redirect_keeps_its_connection(serve: Serve) -> None:
+    server = serve(lambda request: answered(302, b"moved", location="/b") if request.path == "/a" else answered())
+
+    async def main() -> None:
+        client = quick()
+        for _ in range(5):
+            await client.get(server.url + "/a")
+
+    asyncio.run(main())
+    assert (len(server.requests), server.ever) == (10, 1)
 
 
 def test_nothing_goes_from_https_to_http(serve: Serve, secure: Server, bundle: Path) -> None:
@@ -642,10 +682,17 @@ def test_messages_show_urls_without_what_may_be_secret(url: str, shown: str) -> 
     assert public_url(url) == shown
 
 
+def test_a_path_with_an_at_sign_is_shown(serve: Serve) -> None:
+    server = serve(lambda request: answered())
+    assert repr(asked(quick(), "GET", server.url + "/@scope/name")).startswith(
+        f"<Response 200 to GET {server.url}/@scope/name,"
+    )
+
+
 def test_what_is_no_json_and_no_header_cannot_be_sent(serve: Serve) -> None:
     server = serve(lambda request: answered())
     for value in ("secret\n", "secret\r", "secret\x00", " secret"):
-        with pytest.raises(ValueError, match="the header 'a' can't be sent") as caught:
+        with pytest.raises(ValueError, match=r"^the header 'a' can't be sent") as caught:
             asked(quick(), "GET", server.url, headers={"a": value})
         assert "secret" not in "".join(traceback.format_exception(caught.value))
     with pytest.raises(TypeError, match="the header 'a' is a int: names and values are texts"):
@@ -654,11 +701,19 @@ def test_what_is_no_json_and_no_header_cannot_be_sent(serve: Serve) -> None:
         HttpxClient(headers={"x y": "1"})
     assert server.requests == []
     with pytest.raises(
-        TypeError, match=r"the body of POST http://localhost:\d+ can't be JSON: .*not JSON serializable"
+        TypeError, match=r"^the body of POST http://localhost:\d+ can't be JSON: .*not JSON serializable"
     ):
         asked(quick(), "POST", server.url, json={"when": object()})
-    with pytest.raises(ValueError, match="can't be JSON: Out of range float"):
-        asked(quick(), "POST", server.url, json=float("nan"))
+    nested: Any = []
+    for _ in range(100_000):
+        nested = [nested]
+    for body in (float("nan"), {"a": "\ud800"}, nested):
+        with pytest.raises(ValueError, match=r"^the body of POST http://.* can't be JSON: "):
+            asked(quick(), "POST", server.url, json=body)
+    with pytest.raises(ValueError, match=r"^the header 'a' can't be sent"):
+        asked(quick(), "GET", server.url, headers={"a": "é"})
+    with pytest.raises(ValueError, match=r"^the header 'a' can't be sent"):
+        HttpxClient(headers={"a": "é"})
 
 
 def test_without_httpx2_the_error_says_what_to_install() -> None:
