@@ -114,9 +114,10 @@ class RateLimit:
         with self._lock:
             now = time.monotonic()
             places = self._given_back.get(whose, [])
-            while places:  # somebody stopped waiting for this one
-                if (at := heapq.heappop(places)) > now and at - now <= longest:
-                    return at - now
+            while places and places[0] <= now:
+                heapq.heappop(places)
+            if places and places[0] - now <= longest:
+                return heapq.heappop(places) - now
             due = max(self._due.get(whose, now), now)
             wait = max(0.0, due - self._slack - now)
             if wait <= longest:

@@ -281,6 +281,18 @@ async def test_a_place_that_was_given_back_goes_to_one_caller() -> None:
     assert ran[-1] - ran[0] >= 8 / 20  # as long as if nobody had given up
 
 
+async def test_a_refusal_takes_no_place_that_was_given_back() -> None:
+    pool = RateLimit(1, per=0.3, max_wait=0.5)(Pool(), Manifest())
+    pool.take()
+    waiting = asyncio.ensure_future(pool.fetch())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    with pytest.raises(RateLimited):
+        pool.take()
+    assert await pool.fetch(7) == 7  # in 0.3 s; the place after that would be too late
+
+
 async def test_on_a_loop_other_methods_are_refused_rather_than_hold_it_up() -> None:
     pool = RateLimit(1, per=600)(Pool(), Manifest())
     pool.take()
