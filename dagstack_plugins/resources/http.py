@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from dagstack_plugins.wording import shown
@@ -129,7 +129,7 @@ class Response:
         status_code: the status.
         headers: the headers.
         content: the body.
-        request: method and URL, for messages.
+        request: gives method and URL, for messages.
     """
 
     __slots__ = ("_request", "content", "headers", "status_code")
@@ -140,7 +140,7 @@ class Response:
         headers: Mapping[str, str],
         content: bytes,
         *,
-        request: str = "the request",
+        request: Callable[[], str],
     ) -> None:
         self.status_code = status_code
         self.headers = headers
@@ -168,9 +168,9 @@ class Response:
         except (ValueError, RecursionError) as error:
             media = self.headers.get("content-type", "none given")
             raise ValueError(
-                f"what answered {self._request} is not JSON: {error}; status {self.status_code}, content type {media}, "
-                f"it starts with {shown(self.text()[:200])}"
+                f"what answered {self._request()} is not JSON: {error}; status {self.status_code}, "
+                f"content type {media}, it starts with {shown(self.text()[:200])}"
             ) from error
 
     def __repr__(self) -> str:
-        return f"<Response {self.status_code} to {self._request}, {len(self.content):,} bytes>"
+        return f"<Response {self.status_code} to {self._request()}, {len(self.content):,} bytes>"

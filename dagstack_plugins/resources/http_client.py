@@ -248,8 +248,13 @@ class HttpxClient:
             size += len(piece)
             if size > self._max_bytes:
                 raise _Refused(f"the answer has more than max_bytes={self._max_bytes} bytes")
-        request = f"{answer.request.method} {_shown(answer.request.url)}"
-        return Response(answer.status_code, Headers(answer.headers.multi_items()), b"".join(pieces), request=request)
+        method, url = answer.request.method, answer.request.url
+        return Response(
+            answer.status_code,
+            Headers(answer.headers.multi_items()),
+            b"".join(pieces),
+            request=lambda: f"{method} {_shown(url)}",
+        )
 
     async def _opened(self) -> httpx2.AsyncClient:
         for loop in [loop for loop in list(self._pools) if loop.is_closed()]:

@@ -194,7 +194,7 @@ class StubHttpClient:
             await asyncio.sleep(rule.latency)
         if rule.raises is not None:
             raise _fresh(rule.raises)
-        return Response(rule.status, rule.headers, rule.content, request=f"{method} {url}")
+        return Response(rule.status, rule.headers, rule.content, request=lambda: f"{method} {url}")
 
     def _pick(self, call: HttpCall) -> _Rule:
         with self._lock:
