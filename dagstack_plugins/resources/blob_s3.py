@@ -299,7 +299,7 @@ def _obstore() -> Any:
     except ImportError as error:
         raise ImportError("S3BlobStore needs obstore: pip install 'dagstack-plugins[s3]'") from error
     # Its threads let go of Python's objects a moment after a result was handed over; one that does that while the
-    # interpreter ends aborts the process (PyO3/pyo3-async-runtimes, issue 40).
+    # interpreter ends aborts the process; a known race in pyo3-async-runtimes.
     atexit.register(time.sleep, _GOODBYE)
     return obstore
 
