@@ -84,7 +84,7 @@ def sync_folder(folder: str | Path) -> None:
             descriptor = os.open(folder, os.O_RDONLY)
             break
         except FileNotFoundError:
-            folder = os.path.dirname(folder)
+            folder = os.path.dirname(folder) or os.curdir
     try:
         flush(descriptor)
     except OSError as error:

@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagstack_plugins import BlobNotFound, BlobStoreError, FileBlobStore
+from dagstack_plugins.durable import sync_folder
 from dagstack_plugins.resources.blob_names import keys_below, name_of
 from dagstack_plugins.resources.blob_store import check_key
 
@@ -535,6 +536,13 @@ async def test_a_large_folder_is_listed_whole_while_its_files_are_replaced(tmp_p
 
 
 # --- power cuts
+
+
+def test_a_folder_that_is_gone_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a relative path too, whose last folder above is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    sync_folder("gone/deeper")
+    sync_folder(tmp_path / "gone" / "deeper")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, to tell which folder is synchronised")
