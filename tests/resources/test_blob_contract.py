@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,16 +15,15 @@ from dagstack_plugins import FileBlobStore, InMemoryBlobStore
 from dagstack_plugins.contract import blob_store_suite
 
 
-@contextmanager
-def file_store() -> Iterator[FileBlobStore]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = FileBlobStore(folder)
-        yield store
-        store.close()
+@cache
+def shared_folder() -> str:
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 TestInMemoryBlobStore = blob_store_suite(InMemoryBlobStore)
-TestFileBlobStore = blob_store_suite(file_store)
+TestFileBlobStore = blob_store_suite(lambda: FileBlobStore(shared_folder()))
 
 
 class Forgetful(InMemoryBlobStore):
@@ -97,6 +97,27 @@ class Sync(InMemoryBlobStore):
         return []
 
 
+SHARED: dict[str, Any] = {}
+
+
+class ListsItsOwnOnly(InMemoryBlobStore):
+    """Where others read what it put, it does not see what they put."""
+
+    async def get(self, key: str) -> bytes:
+        return SHARED[key] if key in SHARED else await super().get(key)
+
+    async def exists(self, key: str) -> bool:
+        return key in SHARED
+
+    async def put(self, key: str, data: Any, *, content_type: str | None = None) -> None:
+        await super().put(key, data)
+        SHARED[key] = bytes(data)
+
+    async def delete(self, key: str) -> None:
+        SHARED.pop(key, None)
+        await super().delete(key)
+
+
 class NoExists(InMemoryBlobStore):
     exists = None  # type: ignore[assignment]
 
@@ -128,6 +149,7 @@ class NoExists(InMemoryBlobStore):
         (Untyped, "test_content_types_are_kept", "the content type: found None"),
         (InPieces, "test_one_key_has_one_writers_bytes", "a mixture"),
         (NoneForMissing, "test_a_missing_key_is_not_found", "raised nothing"),
+        (ListsItsOwnOnly, "test_another_one_sees_the_same", "the keys after another store put one: 1 missing"),
         (ClosedOnce, "test_closing_twice_does_no_harm", "assert not True"),
     ],
 )

@@ -58,8 +58,13 @@ def opened(name: str | None = None, **more: Any) -> S3BlobStore:
     return S3BlobStore(bucket() if name is None else name, **given)
 
 
-TestS3BlobStore = blob_store_suite(opened)
-TestS3BlobStoreBelowAPrefix = blob_store_suite(lambda: opened(prefix="some/folder"))
+@cache
+def shared_bucket() -> str:
+    return bucket()
+
+
+TestS3BlobStore = blob_store_suite(lambda: opened(shared_bucket()))
+TestS3BlobStoreBelowAPrefix = blob_store_suite(lambda: opened(shared_bucket(), prefix="some/folder"))
 
 
 async def test_keys_are_the_objects_own() -> None:
