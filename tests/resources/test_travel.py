@@ -25,6 +25,7 @@ from dagstack_plugins import (
     Metering,
     PluginRegistry,
     PluginState,
+    PluginUnavailable,
     RateLimit,
     S3BlobStore,
     StubHttpClient,
@@ -243,3 +244,35 @@ def test_what_counts_here_does_not_go_there(host: Host, wrap: Any) -> None:
         (status,) = host.registry.status()
         assert status.state is PluginState.UNAVAILABLE
         assert "can't be copied: what decorates it, such as Metering, counts in this process" in str(status.reason)
+
+
+class GoesOnce:
+    """To the first process, and to no other."""
+
+    def for_worker(self, worker: str) -> Any:
+        if not worker.endswith("#1"):
+            raise RuntimeError("it was given away")
+        return "there"
+
+
+def test_a_later_process_that_cannot_be_given_its_resources_is_told_of_to_its_caller(host: Host) -> None:
+    host.lend(GoesOnce())
+    found: list[Any] = []
+
+    def call() -> None:
+        try:
+            found.append(host.runs("thing", slowly=True)["result"])
+        except PluginUnavailable as error:
+            found.append(error)
+
+    with host.registry.running():
+        threads = [threading.Thread(target=call) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (refused,) = [one for one in found if isinstance(one, PluginUnavailable)]
+        assert "there" in found
+        assert "RuntimeError: it was given away" in str(refused)
+        assert (refused.kind, refused.hook, refused.plugin) == ("tool", "execute", "there")
+        assert host.run("thing") == "there", "the first process goes on"
