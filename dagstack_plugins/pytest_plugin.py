@@ -9,8 +9,6 @@ import pytest
 
 # Every pytest of an environment loads this module, so what a fixture needs is imported when it is asked for.
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dagstack_plugins import (
         DeterministicRng,
         FrozenClock,
@@ -80,25 +78,11 @@ def plugin_context(plugin_resources: ResourceRegistry) -> Iterator[PluginContext
 
     A test sets its configuration by ``plugin_context.config = {…}``.
     """
-    from dagstack_plugins import PluginContext, PluginRegistry
+    from dagstack_plugins import PluginContext, PluginManifest, PluginRegistry
 
-    lent = plugin_resources.lend(_Manifest(plugin_resources))
+    declared = {"required": plugin_resources.names()}
+    manifest = {"name": "plugin", "kind": "test", "runtime": "in_process", "core_version": ">=0", "resources": declared}
+    lent = plugin_resources.lend(PluginManifest.from_dict(manifest))
     registry = PluginRegistry(resource_registry=plugin_resources)
     yield PluginContext().for_plugin("test", "plugin", config={}, registry=registry, resources=lent)
     lent.release()
-
-
-class _Manifest:
-    """Of a plugin that declares all there is."""
-
-    kind = "test"
-    name = "plugin"
-    file: Path | None = None
-    optional: tuple[str, ...] = ()
-
-    def __init__(self, resources: ResourceRegistry) -> None:
-        self.required = tuple(resources.names())
-
-    @property
-    def resources(self) -> _Manifest:
-        return self

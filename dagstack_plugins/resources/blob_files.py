@@ -154,6 +154,9 @@ class FileBlobStore:
         """The keys that start with the string ``prefix``, sorted.
 
         A key that is there all the while is listed once, whatever is written and deleted meanwhile.
+
+        Raises:
+            BlobStoreError: the folder can't be read.
         """
         check_prefix(prefix)
         return await _in_thread(lambda: self._list(prefix))
@@ -163,6 +166,7 @@ class FileBlobStore:
 
         Raises:
             ValueError: ``key`` breaks a rule.
+            BlobStoreError: it can't be looked for.
         """
         check_key(key)
         return await _in_thread(lambda: self._exists(key))
@@ -214,7 +218,8 @@ class FileBlobStore:
     def _settle(self, folder: str) -> None:
         """Bring the folders that lead to a file to the disk, whoever made them and has not come to that yet.
 
-        What was brought there once is remembered by path and number, as that takes longer than to write a small file.
+        Those that were brought there are remembered, by path and number: doing it again would take as long as writing
+        the file.
         """
         new = []
         while folder not in (str(self._named), str(self._long)):

@@ -24,6 +24,7 @@ _FILE: Final = "="
 _DIGEST: Final = re.compile(f"{re.escape(_FILE)}[0-9a-f]{{64}}")
 
 _LOOKS: Final = 4
+"""How often a folder is looked at that has just changed."""
 
 _TICK: Final = 20_000_000
 """Nanoseconds within which a file system may not see that time went on."""

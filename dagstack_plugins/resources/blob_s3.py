@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -32,10 +32,10 @@ _GOODBYE: Final = 0.02
 """Seconds that obstore's threads get to end what they do, when the process ends."""
 
 _LONGEST: Final = 86_400
+"""Seconds that a request may take at most: a day."""
 
 _NO_TYPE: Final = "binary/octet-stream"
 """What S3 says of a blob that was given no content type."""
-
 
 _first_used_in: Final[dict[str, int]] = {}
 """The process in which obstore began to run its threads, which a fork does not have."""
@@ -95,7 +95,7 @@ class S3BlobStore:
         retries: int = 3,
     ) -> None:
         self._obstore = _obstore()
-        self._given = {
+        self._given: dict[str, Any] = {
             "bucket": bucket,
             "endpoint": endpoint,
             "region": region,
@@ -271,14 +271,10 @@ class S3BlobStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy in another process opens the same bucket.
-        return _with, (self._given,)
+        return partial(S3BlobStore, **self._given), ()
 
     def __repr__(self) -> str:
         return f"<S3BlobStore {self._name}>"
-
-
-def _with(settings: dict[str, Any]) -> S3BlobStore:
-    return S3BlobStore(**settings)
 
 
 def _check_url(endpoint: str) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -112,7 +113,7 @@ class HttpxClient:
         deadline: float | None = 300.0,
     ) -> None:
         self._httpx = httpx = _httpx2()
-        self._given = {
+        self._given: dict[str, Any] = {
             "verify": verify,
             "timeout": timeout,
             "retries": retries,
@@ -198,16 +199,7 @@ class HttpxClient:
     async def _request(self, method: str, url: str, headers: Mapping[str, str] | None, json: Any = None) -> Response:
         pool = self._pools.get(asyncio.get_running_loop())
         client = await self._opened() if pool is None else pool[0]
-        check_url(url)
-        given = checked_headers(headers)
-        try:
-            request = client.build_request(method, url, headers=given, json=json)
-        except self._httpx.InvalidURL as error:
-            raise ValueError(f"{shown(public_url(url))} is no URL: {type(error).__name__}") from None
-        except TypeError as error:
-            raise TypeError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
+        request = self._built(client, method, url, headers, json)
         attempts = 1 + (self._retries if method in self._retry_methods else 0)
         for attempt in itertools.count(1):
             wait = self._wait(attempt)
@@ -226,6 +218,20 @@ class HttpxClient:
                 wait += wish
             await asyncio.sleep(wait)
         raise AssertionError("attempts are counted for ever")
+
+    def _built(
+        self, client: httpx2.AsyncClient, method: str, url: str, headers: Mapping[str, str] | None, json: Any
+    ) -> httpx2.Request:
+        check_url(url)
+        given = checked_headers(headers)
+        try:
+            return client.build_request(method, url, headers=given, json=json)
+        except self._httpx.InvalidURL as error:
+            raise ValueError(f"{shown(public_url(url))} is no URL: {type(error).__name__}") from None
+        except TypeError as error:
+            raise TypeError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the body of {method} {public_url(url)} can't be JSON: {error}") from error
 
     async def _answer(self, client: httpx2.AsyncClient, request: httpx2.Request) -> Response:
         """What the server answers, redirects followed."""
@@ -296,7 +302,7 @@ class HttpxClient:
         what = f"{request.method} {url}"
         often = f" after {attempts} attempts" if attempts > 1 else ""
         if isinstance(error, self._httpx.TimeoutException | TimeoutError):
-            late = raised(error) if str(error) or not isinstance(error, TimeoutError) else f"deadline={self._deadline}"
+            late = f"deadline={self._deadline}" if isinstance(error, TimeoutError) else raised(error)
             told = f"{what} had no answer in time{often} ({late})"
             return HttpTimeout(told, method=request.method, url=url, attempts=attempts)
         why = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), error)
@@ -310,14 +316,10 @@ class HttpxClient:
         # A copy in another process has the settings, and connections of its own.
         if isinstance(self._given["verify"], ssl.SSLContext):
             raise TypeError("an HttpxClient with an ssl.SSLContext can't be copied: give verify= the CA bundle's path")
-        return _with, (self._given,)
+        return partial(HttpxClient, **self._given), ()
 
     def __repr__(self) -> str:
         return f"<HttpxClient{' (closed)' if self._closed else ''}>"
-
-
-def _with(settings: dict[str, Any]) -> HttpxClient:
-    return HttpxClient(**settings)
 
 
 def _httpx2() -> Any:

@@ -66,7 +66,8 @@ def _given_back(file: Path) -> bool:
             _lock(lease.fileno())
             if sys.platform != "win32":
                 file.unlink()  # while it is locked: who has just made it must not come by it
-        file.unlink(missing_ok=True)
+        if sys.platform == "win32":
+            file.unlink()  # which fails while somebody has it open
     except FileNotFoundError:
         return True
     except OSError:
