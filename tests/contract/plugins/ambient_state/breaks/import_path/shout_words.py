@@ -1,0 +1,1 @@
+LOUD = {"yes": "YES!", "no": "NO!"}

@@ -1,0 +1,22 @@
+"""Works through a set of items that it sorts first, and keeps the keys of its results in one order.
+
+kind = "job"
+
+[resources]
+required = ["clock", "rng"]
+
+[unit_of_work]
+declared = true
+partition_key = "partition"
+content_hash = ["items", "partition"]
+idempotency_mode = "output_hash"
+
+[contract.examples]
+work = {items = ["ash", "birch", "cedar", "dogwood", "elm", "fir", "hazel", "ash"], partition = "2024-02-29"}
+"""
+
+
+class Works:
+    def work(self, items, partition):
+        results = [f"{partition}/{item}" for item in sorted(frozenset(items))]
+        return {"results": results, "count": len(results)}

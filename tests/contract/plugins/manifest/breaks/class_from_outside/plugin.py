@@ -1,0 +1,3 @@
+class ClassFromOutside:
+    def execute(self, args):
+        return {"fields": len(args)}

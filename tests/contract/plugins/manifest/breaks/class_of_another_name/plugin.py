@@ -1,0 +1,3 @@
+class ClassOfNoName:
+    def execute(self, args):
+        return {"fields": len(args)}

@@ -1,0 +1,3 @@
+class FieldMisspelt:
+    def execute(self, args):
+        return {"fields": len(args)}

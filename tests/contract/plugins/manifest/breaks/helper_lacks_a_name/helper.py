@@ -1,0 +1,2 @@
+def counted(args):
+    return {"fields": len(args)}

@@ -1,0 +1,3 @@
+class ResourcesBesideThePlugin:
+    def execute(self, args, ctx):
+        return {"year": ctx.resources.clock.now().year}

@@ -1,0 +1,3 @@
+class AnythingInTheMetadata:
+    def execute(self, args):
+        return {"fields": len(args)}

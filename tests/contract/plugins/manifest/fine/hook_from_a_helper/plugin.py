@@ -1,0 +1,7 @@
+from . import helper
+from .helper import Shouting
+
+
+class HookFromAHelper(Shouting):
+    def change(self, text):
+        return helper.shouted(text)
