@@ -46,14 +46,20 @@ def place_of(error: BaseException, known: str = "") -> str:
         error: the error.
         known: a file that was told already; of that, the line is enough.
     """
+    file, line = place_parts(error)
+    return "" if file is None else _place(file, line, known)
+
+
+def place_parts(error: BaseException) -> tuple[str | None, int | None]:
+    """File and line of an error in the code of others, as far as they are known."""
     if isinstance(error, SyntaxError) and error.filename:
-        return _place(error.filename, error.lineno, known)
+        return error.filename, error.lineno
     # Frame by frame: traceback's own summaries read every file.
     places = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     others = [place for place in places if not place[0].startswith(("<", _PACKAGE))]
     # Where Python's own library raised it, whoever called that is to blame.
     to_blame = [place for place in others if not _is_pythons(place[0])] or others
-    return _place(*to_blame[-1], known) if to_blame else ""
+    return to_blame[-1] if to_blame else (None, None)
 
 
 def _is_pythons(file: str) -> bool:

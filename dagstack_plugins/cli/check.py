@@ -12,11 +12,12 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from dagstack_plugins.cli.finding import find, kind_folders
+from dagstack_plugins.cli.finding import find
 from dagstack_plugins.cli.findings import Finding, findings, warnings
 from dagstack_plugins.cli.options import FILE_OR_FOLDER, examples, hookspecs_option, json_option
 from dagstack_plugins.cli.output import complain, counted, indented, safe, told_path, write, write_json
 from dagstack_plugins.discovery.folders import plugin_folders
+from dagstack_plugins.discovery.kind_folders import kind_folders
 from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.hookspec import hookspec_files
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Final
 
 import attrs
 
 from dagstack_plugins.cli.logs import quiet_library
 from dagstack_plugins.cli.output import complain, own_stdout, told_path
+from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.errors import AmbiguousPlugin, HookspecInvalid, PluginRegistryError
 from dagstack_plugins.kinds.hookspec import hookspec_files
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import Plugin, PluginStatus
 from dagstack_plugins.registry import PluginRegistry
-
-_KIND_FOLDERS: Final = ("kinds", "hookspecs")
-_VERSION_FILE: Final = re.compile(r"v\d+\.ya?ml")
 
 
 @attrs.frozen
@@ -90,34 +85,6 @@ def find_kinds(paths: Iterable[Path]) -> Found:
         except HookspecInvalid as error:
             faulty.append(error)
     return Found(registry, files, faulty)
-
-
-def nearest_kinds(starts: Iterable[Path]) -> list[Path]:
-    """The nearest folders of kinds in or above each of some folders, up to the end of the repository or the home."""
-    found: dict[Path, None] = {}
-    for start in starts:
-        for folder in _upwards(start.resolve()):
-            if here := kind_folders(folder):
-                found.update(dict.fromkeys(here))
-                break
-    return list(found)
-
-
-def kind_folders(folder: Path) -> list[Path]:
-    """The folders ``kinds`` and ``hookspecs`` in a folder, as far as they hold a hookspec ``<kind>/v<major>.yaml``."""
-    return [path for name in _KIND_FOLDERS if _holds_kinds(path := folder / name)]
-
-
-def _upwards(start: Path) -> Iterator[Path]:
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
-    for folder in (start, *start.parents):
-        yield folder
-        if (folder / ".git").exists() or folder == home:
-            return
-
-
-def _holds_kinds(folder: Path) -> bool:
-    return any(_VERSION_FILE.fullmatch(file.name) for file in folder.glob("*/v*.y*ml"))
 
 
 def plugins_of(registry: PluginRegistry) -> list[Plugin]:

@@ -77,6 +77,17 @@ class Channel:
             raise TooLong(f"{length} bytes are more than {LIMIT}")
         return self._read(length, until)
 
+    def arrives(self, seconds: float) -> bool:
+        """Wait for the beginning of a message, or the other end's being closed.
+
+        Args:
+            seconds: how long.
+
+        Raises:
+            EOFError: if this end is closed.
+        """
+        return self._ready(seconds, writing=False)
+
     def _read(self, length: int, until: float | None) -> bytes:
         parts = []
         while length:

@@ -1,4 +1,4 @@
-"""Plugins to try the contract's checks on: each a file whose docstring is its manifest, or a folder as hosts know it."""
+"""Plugins to try the contract's checks on: each a file whose docstring is its manifest, or a folder."""
 
 from __future__ import annotations
 

@@ -1,0 +1,226 @@
+"""Where checks run their probes: in processes at home, and in processes that are as unlike those as can be."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Mapping, Sequence
+from keyword import iskeyword
+from typing import Any, Final, Literal, Self
+
+import attrs
+
+from dagstack_plugins.contract.forks import Ended, ForkServer, scratch_folder
+from dagstack_plugins.contract.subject import Subject
+from dagstack_plugins.contract.verdict import Verdict
+from dagstack_plugins.contract.violations import Finding
+from dagstack_plugins.kinds.model import Hook, Kind
+from dagstack_plugins.wording import printable
+
+Where = Literal["here", "elsewhere"]
+
+_ELSEWHERE: Final = {"TZ": "XXX-5:45", "LANG": "C", "LC_ALL": "C", "USER": "somebody", "HOSTNAME": "elsewhere"}
+"""A time zone that no machine is set to, and a locale that few are."""
+_MARGIN: Final = 0.8
+"""How much of a check's time a probe plans to use."""
+
+
+class Bench:
+    """Two servers that test processes are forked from, kept for many checks of many plugins.
+
+    A context manager; without it, ``close`` ends the servers.
+
+    Attributes:
+        broken: by plugin, why nothing more can be seen of it.
+        inputs: by plugin, the inputs that were made for it.
+    """
+
+    def __init__(self) -> None:
+        self._servers: Mapping[Where, ForkServer] = {
+            "here": ForkServer(1, {}),
+            "elsewhere": ForkServer(4711, _ELSEWHERE),
+        }
+        self.broken: dict[str, str] = {}
+        self.inputs: dict[str, Any] = {}
+
+    def start(self) -> None:
+        """Begin to load both servers, without waiting for them."""
+        for server in self._servers.values():
+            server.start()
+
+    def server(self, where: Where) -> ForkServer:
+        """The server of a place."""
+        return self._servers[where]
+
+    def close(self) -> None:
+        """End both servers."""
+        for server in self._servers.values():
+            server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_shared: Bench | None = None
+
+
+def shared_bench() -> Bench:
+    """The bench of this process, made when first needed and closed at its end."""
+    global _shared
+    if _shared is None:
+        _shared = Bench()
+        atexit.register(_shared.close)
+    return _shared
+
+
+class Broke(Exception):
+    """A test process ended before it reported.
+
+    Args:
+        ended: how.
+        finding: the same, as something to report.
+    """
+
+    def __init__(self, ended: Ended, finding: Finding) -> None:
+        super().__init__(finding.told)
+        self.ended = ended
+        self.finding = finding
+
+
+class ProbeFailed(Exception):
+    """A probe failed in itself; the message is its traceback."""
+
+
+@attrs.define(eq=False)
+class Trial:
+    """One check of one plugin.
+
+    Attributes:
+        subject: the plugin.
+        kind: its kind, ``None`` where that is unknown.
+        hook: the hook that is checked, for checks of single hooks.
+        bench: where it runs.
+        timeout: seconds that the check may take.
+    """
+
+    subject: Subject
+    kind: Kind | None
+    hook: str | None
+    bench: Bench
+    timeout: float
+    _until: float = attrs.field(init=False)
+
+    @_until.default
+    def _from_now(self) -> float:
+        return time.monotonic() + self.timeout
+
+    @property
+    def hooks(self) -> dict[str, Hook]:
+        """The hooks of the kind."""
+        return dict(self.kind.hooks) if self.kind is not None else {}
+
+    def inputs(self, number: int) -> dict[str, list[Any]]:
+        """Inputs of each hook that the plugin has: its manifest's own, and so many that are made from the schema.
+
+        They are made once for all checks, and in one process: what another made of the same seed may differ.
+        """
+        subject = self.subject
+        most = max(number, subject.examples)
+        key = f"{subject.own} {subject.label} {subject.seed} {most}"
+        if key not in self.bench.inputs:
+            self.bench.inputs[key] = self.run("ambient_state:inputs", number=most)
+        made = self.bench.inputs[key]
+        return {hook: made["given"][hook] + spread(payloads, number) for hook, payloads in made["made"].items()}
+
+    def run(self, probe: str, /, where: Where = "here", **arguments: Any) -> Any:
+        """Run a probe of a check and hand back its report.
+
+        Args:
+            probe: ``module:function``, of the package of probes.
+            where: in which process.
+            arguments: what the function gets, beside the stage.
+
+        Raises:
+            Broke: if its process died, or had to be ended.
+            ProbeFailed: if the probe itself failed.
+        """
+        with scratch_folder() as scratch:
+            return self.run_in(scratch, probe, where, **arguments)
+
+    def run_in(self, scratch: Any, probe: str, /, where: Where = "here", **arguments: Any) -> Any:
+        """The same, in a folder that the caller keeps."""
+        left = max(0.5, self._until - time.monotonic())
+        given = (self.subject, {"seconds": left * _MARGIN, **arguments})
+        name = f"dagstack_plugins.contract.probes.{probe}"
+        ended = self.bench.server(where).run(name, given, scratch, left)
+        return self._reported(ended)
+
+    def _reported(self, ended: Ended) -> Any:
+        if ended.report is None:
+            raise Broke(ended, self._blamed(ended))
+        if "failed" in ended.report:
+            raise ProbeFailed(ended.report["failed"])
+        return ended.report["told"]
+
+    def _blamed(self, ended: Ended) -> Finding:
+        own = [frame for frame in ended.frames if frame[0].startswith(self.subject.own)]
+        file, line = own[0] if own else (None, None)
+        evidence: dict[str, Any] = {}
+        in_hook = ended.phase if ended.phase in self.hooks else None
+        if in_hook:
+            evidence["call"] = as_call(self.subject, in_hook, ended.payload)
+        if ended.printed.strip():
+            evidence["printed"] = ended.printed.strip()[-500:]
+        when = (
+            f"in hook {in_hook!r}" if in_hook else {"load": "while it was loaded"}.get(ended.phase, f"in {ended.phase}")
+        )
+        return Finding(
+            told=f"the process {ended.how} {when}" if ended.phase else f"the process {ended.how}",
+            advice="a plugin returns or raises, soon; it never ends the process it runs in",
+            hook=in_hook,
+            file=file,
+            line=line,
+            evidence=evidence,
+        )
+
+
+def as_call(subject: Subject, hook: str, payload: Any) -> str:
+    """A call as a line to paste into a test."""
+    kind, name = subject.manifest.key
+    if isinstance(payload, dict) and all(key.isidentifier() and not iskeyword(key) for key in payload):
+        given = ", ".join(f"{key}={readable(value)}" for key, value in payload.items())
+    else:
+        given = readable(payload)
+    return f"registry.get_plugin({kind!r}, {name!r}).{hook}({given})"
+
+
+def readable(value: Any, most: int = 1000) -> str:
+    """A value as its ``repr``, cut where it is long; whatever its author's code does."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} that has no repr"
+    text = printable(text)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def spread(values: Sequence[Any], number: int) -> list[Any]:
+    """A number of values from all over a sequence: the first ones made are the simplest."""
+    if len(values) <= number:
+        return list(values)
+    return [values[index * len(values) // number] for index in range(number)]
+
+
+def home_of(phase: str, hooks: Mapping[str, Hook]) -> str:
+    """The check whose business it is that a process died in a phase."""
+    if phase in hooks:
+        return "boundaries"
+    return {"load": "manifest"}.get(phase, "lifecycle")
+
+
+def unproven(broke: Broke, check: str) -> Verdict:
+    """What a check says that is not at home where the process died."""
+    return Verdict.not_proven(f"{broke.finding.told}: see `{check}`")

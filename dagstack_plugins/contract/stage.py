@@ -1,0 +1,499 @@
+"""The plugin in a host of its own, inside a test process: loaded, started, called, stopped, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import inspect
+import json
+import logging
+import os
+import pickle
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from dagstack_plugins.calls import StopChain
+from dagstack_plugins.checkpoints import CheckpointStore
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.contract.inputs import Strategy, strategy
+from dagstack_plugins.contract.subject import Subject
+from dagstack_plugins.discovery.loading import LoadedFolder
+from dagstack_plugins.discovery.sources import FolderSource
+from dagstack_plugins.dispatch.implementation import invoker
+from dagstack_plugins.errors import PayloadInvalid, PluginRegistryError, TeardownErrors
+from dagstack_plugins.kinds.binding import bind
+from dagstack_plugins.kinds.codec import HookCodec
+from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.kinds.payload import plain
+from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
+from dagstack_plugins.manifest import load_manifest
+from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.progress import NoProgress, ProgressSink
+from dagstack_plugins.registry import PluginRegistry
+from dagstack_plugins.resources.blob_memory import InMemoryBlobStore
+from dagstack_plugins.resources.clock import FrozenClock
+from dagstack_plugins.resources.http_stub import StubHttpClient
+from dagstack_plugins.resources.registry import ResourceRegistry
+from dagstack_plugins.resources.rng import DeterministicRng
+from dagstack_plugins.wording import raised
+
+T = TypeVar("T")
+_ANY_OBJECT: Final = {"type": "object"}
+_AGES: Final = 1e6
+
+
+class NotStarted(Exception):
+    """The plugin can't be set up, so that nothing more can be seen of it.
+
+    Args:
+        error: why.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@attrs.frozen
+class Outcome:
+    """What came of one call.
+
+    Attributes:
+        value: what the plugin's method returned, as it is.
+        error: what it raised, if it did.
+        stopped: whether it stopped a chain.
+        awaited: whether there was anything to await.
+        changed: what became of the payload, or of the one before, if the plugin changed that.
+    """
+
+    value: Any = None
+    error: BaseException | None = None
+    stopped: bool = False
+    awaited: bool = False
+    changed: Any = None
+
+    @property
+    def exits(self) -> bool:
+        """Whether it tried to end its host."""
+        return isinstance(self.error, SystemExit | KeyboardInterrupt)
+
+    def told(self) -> dict[str, Any]:
+        """The outcome as JSON, to compare it with that of another call."""
+        if self.error is not None:
+            return {"error": type(self.error).__name__, "message": raised(self.error)}
+        try:
+            return {"value": to_json(self.value), "stopped": self.stopped}
+        except Exception as error:
+            return {"unfit": raised(error)}
+
+
+class Loop:
+    """An event loop in a thread of its own: what plugins live on."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._serve, name="contract-loop", daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self.loop.is_closed():
+            with suppress(BaseException):  # a task of the plugin that exits
+                self.loop.run_forever()
+                return
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine there, and wait for it."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def start() -> None:
+            task = self.loop.create_task(_kept(coroutine))
+            task.add_done_callback(lambda done: future.set_result(done.result()))  # type: ignore[arg-type]
+
+        self.loop.call_soon_threadsafe(start)
+        outcome: Any = future.result()
+        if outcome[1] is not None:
+            raise outcome[1]
+        value: T = outcome[0]
+        return value
+
+    def end(self) -> None:
+        """End it."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        if not self.loop.is_running():
+            self.loop.close()
+
+
+async def _kept(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """A task that raises SystemExit would end the loop: it is carried out as a value."""
+    try:
+        return await coroutine, None
+    except BaseException as error:
+        return None, error
+
+
+class Stage:
+    """One plugin in a host of its own.
+
+    Args:
+        subject: the plugin.
+        scratch: a folder for all that it may write.
+        checkpoints: where its checkpoints go; by default in memory.
+        progress: where its progress goes.
+        resources: resources in place of those that it is given otherwise.
+        as_declared: whether it runs by its own execution model; else plainly, in this process.
+
+    Attributes:
+        config: its configuration.
+        called: how often each hook was called.
+        answered: how often it did not raise.
+        failures: the last error of each hook.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        scratch: Path,
+        *,
+        checkpoints: CheckpointStore | None = None,
+        progress: ProgressSink | None = None,
+        resources: Mapping[str, Any] | None = None,
+        as_declared: bool = False,
+    ) -> None:
+        self.subject = subject
+        self.scratch = scratch
+        self.config = self.filled(subject.config)
+        self._checkpoints = checkpoints
+        self._progress = progress or NoProgress()
+        self._instead = dict(resources or {})
+        logging.getLogger("dagstack_plugins").addHandler(logging.NullHandler())
+        logging.getLogger("dagstack_plugins").propagate = False
+        self.registry = PluginRegistry(validate="all")
+        for file in subject.hookspecs:
+            # A hookspec that is not this plugin's business may be faulty.
+            with suppress(PluginRegistryError):
+                self.registry.add_hookspecs(file)
+        manifest = subject.manifest
+        if not as_declared and manifest.execution_model.endswith("_cpu_bound"):
+            manifest = attrs.evolve(manifest, execution_model="sync")
+        for folder in subject.neighbours:
+            self._take(folder)
+        make, args = subject.source
+        enter(scratch, "load")
+        self._manifest = self.registry._take_one(make(*args), manifest)  # noqa: SLF001 - as a host that found it
+        self._slot = self.registry.slot(manifest.kind)
+        self._loop: Loop | None = None
+        self._resources: ResourceRegistry | None = None
+        self._calls: dict[str, Callable[[Any], Any]] = {}
+        self._awaited: set[str] = set()
+        self._last: dict[str, tuple[str, Any]] = {}
+        self.called: dict[str, int] = {}
+        self.answered: dict[str, int] = {}
+        self.failures: dict[str, str] = {}
+
+    def _take(self, folder: Path) -> None:
+        self.registry._take_one(FolderSource(folder, str(folder.resolve())), load_manifest(folder))  # noqa: SLF001
+
+    def filled(self, value: Any) -> Any:
+        """A value with the folders of this host in place of ``${tmpdir}`` and ``${plugin}``."""
+        return filled_in(value, self.scratch, self.subject.own)
+
+    def settled(self, value: Any) -> Any:
+        """The same backwards: so that what two hosts answered can be compared."""
+        text = json.dumps(value)
+        for path, name in ((str(self.scratch / "given"), "${tmpdir}"), (str(self.scratch), "${scratch}")):
+            text = text.replace(json.dumps(path)[1:-1], name)
+        return json.loads(text)
+
+    # What it is
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin, as its registry knows it."""
+        found = self._slot.accepted(self.subject.manifest.name)
+        assert found is not None
+        return found
+
+    @property
+    def hooks(self) -> dict[str, Hook]:
+        """The hooks that it has."""
+        return {name: self._slot.compiled.kind.hooks[name] for name in self.plugin.bindings}
+
+    def codec(self, hook: str) -> HookCodec:
+        """The border of a hook."""
+        return self._slot.compiled.codecs[hook]
+
+    # Starting and stopping
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it lives on, while it runs."""
+        assert self._loop is not None
+        return self._loop.loop
+
+    @property
+    def loop_thread(self) -> threading.Thread:
+        """The thread that the loop runs in."""
+        assert self._loop is not None
+        return self._loop.thread
+
+    def open_loop(self) -> None:
+        """Have a loop to live on."""
+        if self._loop is None:
+            self._loop = Loop()
+
+    def start(self) -> None:
+        """Set it up, on a fresh loop, with fresh resources.
+
+        Raises:
+            NotStarted: if that fails.
+        """
+        self.open_loop()
+        self._resources = self._lendable()
+        kind, name = self.subject.manifest.key
+        context = PluginContext(
+            {kind: {name: self.config}} if self.config else {},
+            logging.getLogger("dagstack_plugins"),
+            resources=self._resources,
+            progress_sink=self._progress,
+            checkpoint_store=self._checkpoints,
+        )
+        self._calls.clear()
+        enter(self.scratch, "setup")
+        self.on_loop(self.registry.setup_all(context))
+        if not self.plugin.usable:
+            error = self.plugin.error or PluginRegistryError(self.plugin.why_not)
+            raise NotStarted(error)
+
+    def stop(self) -> None:
+        """Tear it down; its loop stays until ``leave``.
+
+        Raises:
+            TeardownErrors: if that fails.
+        """
+        enter(self.scratch, "teardown")
+        try:
+            self.on_loop(self.registry.teardown_all())
+        finally:
+            if self._resources is not None:
+                with suppress(Exception):
+                    self._resources.close()
+
+    def on_loop(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop that the plugin lives on."""
+        assert self._loop is not None
+        return self._loop.run(coroutine)
+
+    def leave(self) -> None:
+        """End the loop."""
+        if self._loop is not None:
+            self._loop.end()
+            self._loop = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Started for a block, and stopped after it, whatever comes of that."""
+        self.start()
+        try:
+            yield
+        finally:
+            with suppress(TeardownErrors):
+                self.stop()
+            self.leave()
+
+    def _lendable(self) -> ResourceRegistry:
+        """The parts for tests, the subject's own before them, a probe's before those."""
+        subject = self.subject
+        given: dict[str, Any] = {
+            "clock": FrozenClock(),
+            "rng": DeterministicRng(seed=0),
+            "http_client": StubHttpClient(),
+            "blob_store": InMemoryBlobStore(),
+        }
+        for name, made_by in subject.manifest.contract.get("resources", {}).items():
+            given[name] = self._made(name, made_by)
+        given |= {name: pickle.loads(parcel)[0] for name, parcel in subject.resources.items()}
+        given |= self._instead
+        registry = ResourceRegistry()
+        for name, value in given.items():
+            if value is not None:
+                registry.register(name, value)
+        return registry
+
+    def _made(self, name: str, made_by: str) -> Any:
+        module_name, _, function = made_by.partition(":")
+        folder = self.subject.manifest.folder
+        try:
+            if folder is None:
+                raise PluginRegistryError("the manifest comes from no folder")
+            module = LoadedFolder(folder, f"{self.subject.manifest.name}_contract", str(folder.resolve())).load(
+                module_name
+            )
+            return getattr(module, function)()
+        except Exception as error:
+            raise NotStarted(
+                PluginRegistryError(f"[contract.resources] {name} = {made_by!r} makes no resource: {raised(error)}")
+            ) from error
+
+    # Calls
+
+    def call(self, hook: str, payload: Any, *, on_loop: bool = False) -> Outcome:
+        """Call a hook past all checks of what comes back: as the plugin returned it.
+
+        Args:
+            hook: the hook.
+            payload: its input.
+            on_loop: call it on the loop too, where coroutine functions are called, and not only await it there.
+        """
+        enter(self.scratch, hook, payload)
+        accepted = self.codec(hook).accept(json.loads(json.dumps(payload)))
+        before = json.dumps(plain(accepted))
+        last, self._last[hook] = self._last.get(hook), (before, accepted)
+        awaited = False
+        try:
+            call = self._call_of(hook)
+            value = self.on_loop(_called(call, accepted)) if on_loop else call(accepted)
+            awaited = inspect.isawaitable(value) and self.plugin.bindings[hook].is_async
+            if awaited:
+                value = self.on_loop(_awaited(value))
+        except BaseException as error:  # SystemExit too: whatever it is, it is what came of the call
+            self.failures[hook] = raised(error)
+            return Outcome(
+                error=error, awaited=awaited, changed=_changed(before, accepted) or (last and _changed(*last))
+            )
+        finally:
+            self.called[hook] = self.called.get(hook, 0) + 1
+        self.answered[hook] = self.answered.get(hook, 0) + 1
+        stopped = type(value) is StopChain
+        if stopped:
+            value = value.value if value.has_value else plain(accepted)
+        return Outcome(
+            value, stopped=stopped, awaited=awaited, changed=_changed(before, accepted) or (last and _changed(*last))
+        )
+
+    def answers_at_once(self, hook: str, payload: Any) -> bool:
+        """Whether a hook that should be awaited is a plain function, and returns nothing to await."""
+        method = getattr(self.plugin.instance, hook, None)
+        if method is None or inspect.iscoroutinefunction(inspect.unwrap(method)) or hook in self._awaited:
+            return False
+        codec = self.codec(hook)
+        try:
+            plainly = bind(method, codec.input.type, is_async=False).invoker(self.plugin.context, typed=True)
+            value = plainly(codec.accept(self.filled(payload)))
+        except Exception:
+            return False
+        if inspect.isawaitable(value):
+            self._awaited.add(hook)
+            self.on_loop(_awaited(value))
+            return False
+        return True
+
+    def call_as_hosts_do(self, hook: str, payload: Any) -> dict[str, Any]:
+        """Call a hook through its registry; the outcome as JSON."""
+        proxy = self.registry.get_plugin(*self.subject.manifest.key)
+        try:
+            return {"value": to_json(getattr(proxy.sync, hook)(payload))}
+        except Exception as error:
+            return {"error": type(error).__name__, "message": raised(error)}
+
+    def _call_of(self, hook: str) -> Callable[[Any], Any]:
+        if hook not in self._calls:
+            self._calls[hook] = invoker(self.plugin, self.plugin.bindings[hook], self.codec(hook))
+        return self._calls[hook]
+
+    def input_is_valid(self, hook: str, payload: Any) -> bool:
+        """Whether a payload is one that the plugin has to take."""
+        return not self.input_fault(hook, payload)
+
+    def input_fault(self, hook: str, payload: Any) -> str:
+        """Why a payload is none that the plugin has to take; empty if it is."""
+        try:
+            accepted = plain(self.codec(hook).accept(payload))
+        except PayloadInvalid as error:
+            return str(error.faults[0]) if error.faults else str(error)
+        own = self.plugin.own_inputs.get(hook)
+        fits = own is None or own.validator.is_valid(accepted if own.fill is None else own.fill(accepted))
+        return "" if fits else "it breaks the schema that the plugin tells of itself"
+
+    # Inputs
+
+    def examples(self, hook: str) -> list[Any]:
+        """The manifest's own inputs for a hook."""
+        return [self.filled(example) for example in self.raw_examples(hook)]
+
+    def raw_examples(self, hook: str) -> list[Any]:
+        """The same, with ``${tmpdir}`` and ``${plugin}`` still in them."""
+        given = self.subject.manifest.contract.get("examples", {}).get(hook, [])
+        return [given] if isinstance(given, Mapping) else list(given)
+
+    def strategy(self, hook: str) -> Strategy:
+        """All inputs of a hook."""
+        return strategy(*self.input_schema(hook), lambda value: self.input_is_valid(hook, value))
+
+    def input_schema(self, hook: str) -> tuple[Schema, SchemaFiles]:
+        """What a hook takes, and what references in it lead to."""
+        kind = self._slot.compiled.kind
+        own = self.own_schema(hook)
+        if own is not None:
+            return Schema(own, "own"), SchemaFiles(None)
+        return kind.hooks[hook].input_schema or Schema(_ANY_OBJECT, "any"), kind.schemas
+
+    def own_schema(self, hook: str) -> Any:
+        """What the plugin itself says of its inputs, if it does."""
+        source = self.plugin.schema_hooks.get(hook)
+        return None if source is None else to_json(self.call(source, {}).value)
+
+
+def enter(scratch: Path, phase: str, payload: Any = None) -> None:
+    """Write down what begins, for who finds this process dead.
+
+    Args:
+        scratch: the scratch folder.
+        phase: ``load``, ``setup``, ``teardown``, or the name of a hook; no hook has one of those names.
+        payload: what the hook is called with.
+    """
+    with suppress(OSError, ValueError):
+        os.pwrite(_diary(scratch), json.dumps({"phase": phase, "payload": payload}).encode() + b"\n", 0)
+
+
+@cache
+def _diary(scratch: Path) -> int:
+    """Opened once: it is written to before each call."""
+    return os.open(scratch / "phase", os.O_WRONLY | os.O_CREAT, 0o600)
+
+
+def _changed(before: str, payload: Any) -> Any:
+    try:
+        after = plain(payload)
+        return None if json.dumps(after) == before else after
+    except (TypeError, ValueError, RecursionError):  # no JSON any more
+        return payload
+
+
+async def _called(call: Callable[[Any], Any], payload: Any) -> Any:
+    return call(payload)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def filled_in(value: Any, scratch: Path, own: str) -> Any:
+    """A configuration or an example with its ``${tmpdir}`` and ``${plugin}`` filled in; the folder is made."""
+    if isinstance(value, Mapping):
+        return {key: filled_in(item, scratch, own) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [filled_in(item, scratch, own) for item in value]
+    if isinstance(value, str) and "${" in value:
+        folder = scratch / "given"
+        folder.mkdir(exist_ok=True)
+        return value.replace("${tmpdir}", str(folder)).replace("${plugin}", own)
+    return value

@@ -1,0 +1,244 @@
+"""``run_contract_suite``: all checks of one plugin, and what came of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from dagstack_plugins.contract.bench import Bench, Broke, ProbeFailed, Trial, home_of, shared_bench, unproven
+from dagstack_plugins.contract.judges import JUDGES
+from dagstack_plugins.contract.results import CheckResult, CheckStatus, SuiteResult
+from dagstack_plugins.contract.subject import Subject, subject_of
+from dagstack_plugins.contract.verdict import Verdict
+from dagstack_plugins.contract.violations import VIOLATIONS, ContractViolation, violation
+from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.kinds.model import Dispatch, Kind
+from dagstack_plugins.manifest import PluginManifest, load_manifest
+from dagstack_plugins.resources.registry import ResourceRegistry
+from dagstack_plugins.wording import nearest
+
+ALL_CHECKS: Final = tuple(VIOLATIONS)
+"""The names of all checks, in the order in which they run."""
+
+_OF_HOOKS: Final = frozenset({"boundaries", "resume", "idempotency", "determinism", "fallback", "chain"})
+"""Checks that look at each hook by itself."""
+
+
+@attrs.frozen
+class Case:
+    """One check of a plugin, or of one of its hooks.
+
+    Attributes:
+        check: the check's name.
+        hook: the hook, for a check that looks at hooks one by one.
+    """
+
+    check: str
+    hook: str | None = None
+
+    @property
+    def label(self) -> str:
+        """``check``, or ``check[hook]``."""
+        return f"{self.check}[{self.hook}]" if self.hook else self.check
+
+
+def cases(manifest: PluginManifest, kind: Kind | None, checks: Sequence[str] = ALL_CHECKS) -> list[Case]:
+    """What there is to check of a plugin, from what its manifest and its kind say."""
+    found = []
+    for check in checks:
+        hooks = _hooks_of(check, manifest, kind) if check in _OF_HOOKS else []
+        found += [Case(check, hook) for hook in hooks] or [Case(check)]
+    return found
+
+
+def _hooks_of(check: str, manifest: PluginManifest, kind: Kind | None) -> list[str]:
+    """The hooks that a check looks at; none, where the manifest or the kind say that it has no business here."""
+    if kind is None or not_applicable(check, manifest, kind):
+        return []
+    hooks = kind.hooks.values()
+    if check == "chain":
+        return [hook.name for hook in hooks if hook.dispatch is Dispatch.CHAIN]
+    if check == "fallback":
+        return [hook.name for hook in hooks if hook.dispatch is Dispatch.CAPABILITY]
+    return list(kind.hooks)
+
+
+def not_applicable(check: str, manifest: PluginManifest, kind: Kind | None) -> str:
+    """Why a check has no business with a plugin; empty if it has."""
+    unit = manifest.unit_of_work
+    if check == "resume" and not unit.checkpointable:
+        return "unit_of_work.checkpointable is not set"
+    if check == "idempotency" and unit.idempotency_mode != "input_hash":
+        return f"unit_of_work.idempotency_mode is {unit.idempotency_mode!r}, not 'input_hash'"
+    if check == "determinism" and unit.idempotency_mode != "output_hash":
+        return f"unit_of_work.idempotency_mode is {unit.idempotency_mode!r}, not 'output_hash'"
+    if check == "fallback" and not manifest.fallback:
+        return "fallback is not set"
+    if kind is None:
+        return ""
+    dispatches = {hook.dispatch for hook in kind.hooks.values()}
+    if check == "chain" and Dispatch.CHAIN not in dispatches:
+        return f"kind {kind.name!r} has no chain"
+    if check == "fallback" and Dispatch.CAPABILITY not in dispatches:
+        return f"kind {kind.name!r} has no hook that is dispatched by capability"
+    return ""
+
+
+def run_contract_suite(
+    plugin_class: type | None = None,
+    manifest: PluginManifest | Mapping[str, Any] | str | Path | None = None,
+    checks: Sequence[str] = ALL_CHECKS,
+    hookspecs: Sequence[str | Path] | None = None,
+    resources: Mapping[str, Any] | ResourceRegistry | None = None,
+    config: Mapping[str, Any] | None = None,
+    timeout: float = 30,
+    *,
+    examples: int = 100,
+    seed: int = 0,
+) -> SuiteResult:
+    """Prove that a plugin keeps its contract, in processes of its own.
+
+    Args:
+        plugin_class: the plugin's class; left out, it is loaded from the manifest's folder.
+        manifest: its manifest: an object, a dict, or the path of its file or folder.
+        checks: names of checks, of ``ALL_CHECKS``.
+        hookspecs: files and folders that declare kinds; left out, the nearest folders ``kinds`` and ``hookspecs`` above
+            the plugin.
+        resources: what it is lent, by name, in place of the parts for tests; each must be picklable.
+        config: its configuration; left out, ``[contract.config]`` of the manifest.
+        timeout: seconds that each check may take.
+        examples: how many inputs are made for each hook.
+        seed: what they are made from; the same seed gives the same inputs.
+
+    Returns:
+        What came of each check; ``assert result.ok, result.format_failures()``.
+
+    Raises:
+        ManifestInvalid, FileNotFoundError: if the manifest can't be read.
+        HookspecInvalid: if there is no hookspec where ``hookspecs`` says.
+        TypeError, ValueError: if something was given that can't be used; the message says what.
+
+    .. versionadded:: 0.1
+    """
+    subject = subject_of(
+        _as_manifest(manifest),
+        plugin_class,
+        hookspecs=() if hookspecs is None else hookspecs,
+        resources=resources,
+        config=config,
+        examples=examples,
+        seed=seed,
+    )
+    _check_names(checks)
+    if timeout <= 0:
+        raise ValueError(f"timeout is a number of seconds above 0, found {timeout!r}")
+    kind = subject.kind()
+    bench = shared_bench()
+    bench.start()
+    wanted = cases(subject.manifest, kind, checks)
+    return SuiteResult.of(run_case(bench, subject, kind, case, timeout) for case in wanted)
+
+
+def _as_manifest(given: PluginManifest | Mapping[str, Any] | str | Path | None) -> PluginManifest:
+    match given:
+        case PluginManifest():
+            return given
+        case None:
+            raise TypeError("which plugin? give its manifest: an object, a dict, or the path of its folder")
+        case str() | os.PathLike():
+            return load_manifest(given)
+    return PluginManifest.from_dict(given)
+
+
+def _check_names(checks: Sequence[str]) -> None:
+    if isinstance(checks, str):
+        raise TypeError(f"checks takes several: [{checks!r}], not {checks!r}")
+    for check in checks:
+        if check not in ALL_CHECKS:
+            raise ValueError(f"there is no check {check!r}{nearest(check, ALL_CHECKS)}; {', '.join(ALL_CHECKS)}")
+
+
+def run_case(bench: Bench, subject: Subject, kind: Kind | None, case: Case, timeout: float) -> CheckResult:
+    """Run one check.
+
+    Args:
+        bench: where it runs.
+        subject: the plugin.
+        kind: its kind, ``None`` where that is unknown.
+        case: what is checked.
+        timeout: seconds that it may take.
+    """
+    begun = time.monotonic()
+    verdict = _verdict(Trial(subject, kind, case.hook, bench, timeout), case)
+    return _result(subject, case, verdict, time.monotonic() - begun)
+
+
+def _verdict(trial: Trial, case: Case) -> Verdict:
+    if reason := not_applicable(case.check, trial.subject.manifest, trial.kind):
+        return Verdict.not_applicable(reason)
+    key = f"{trial.subject.own} {trial.subject.label}"
+    if case.check != "manifest":
+        if trial.subject.missing:
+            told = ", ".join(trial.subject.missing)
+            return Verdict.not_proven(f"it depends on {told}, which is not beside it")
+        if key in trial.bench.broken:
+            return Verdict.not_proven(trial.bench.broken[key])
+    try:
+        verdict = JUDGES[case.check](trial)
+    except Broke as broke:
+        home = home_of(broke.ended.phase, trial.hooks)
+        if case.check == home or (home == "boundaries" and case.check == "fallback"):
+            return Verdict.of([broke.finding])
+        if home != "boundaries":  # all others would meet the same
+            trial.bench.broken[key] = unproven(broke, home).reason
+        return unproven(broke, home)
+    except ProbeFailed as error:
+        return _failed_probe(str(error))
+    return verdict
+
+
+def _failed_probe(traceback: str) -> Verdict:
+    last = traceback.strip().splitlines()[-1]
+    name, _, told = last.partition(": ")
+    if name.endswith("NotStarted"):
+        return Verdict.not_proven(f"the plugin could not be started: {told}")
+    if "dagstack_plugins.errors." in name:
+        return Verdict.not_proven(f"the plugin could not be loaded (see `manifest`): {told}")
+    return Verdict.not_proven(f"the check failed in itself:\n{traceback}")
+
+
+def _result(subject: Subject, case: Case, verdict: Verdict, seconds: float) -> CheckResult:
+    kind, name = subject.manifest.key
+    status, reason = verdict.status, verdict.reason
+    excuse = subject.manifest.contract.get("excused", {}).get(case.check)
+    if excuse is not None:
+        if status is CheckStatus.FAILED:
+            status, reason = CheckStatus.EXCUSED, excuse
+        elif status is CheckStatus.PASSED:
+            reason = f"passes, so that its excuse can go: [contract.excused] {case.check}"
+    return CheckResult(
+        check=case.check,
+        hook=case.hook,
+        plugin=subject.label,
+        status=status,
+        reason=reason,
+        violations=tuple(violation(case.check, finding, kind, name) for finding in verdict.findings),
+        seconds=seconds,
+    )
+
+
+class NotProven(ContractViolation):
+    """A check saw too little of a plugin to say that it keeps the contract."""
+
+
+def failures_of(result: CheckResult) -> Iterator[ContractViolation]:
+    """What ``assert_…`` raises: all that was found, or that nothing is proven."""
+    yield from result.violations
+
+
+__all__ = ["ALL_CHECKS", "Case", "PluginRegistryError", "cases", "not_applicable", "run_case", "run_contract_suite"]

@@ -1,0 +1,595 @@
+"""What a plugin reaches for while it runs: clocks, randomness, the environment, files, sockets, processes.
+
+Three ways of seeing, in the processes of tests only: a profile function sees calls of built-in functions and of the few
+Python functions that stand for ambient things; stand-ins for ``time`` functions whose arguments decide; audit hooks
+(PEP 578) see files, sockets and processes, whoever opens them. What is seen is blamed on the plugin's line that led
+there; what the host's own resources do for it is not seen at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import datetime
+import locale
+import os
+import random
+import sys
+import sysconfig
+import threading
+import time
+import weakref
+import zoneinfo
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Any, Final
+
+import attrs
+import forbiddenfruit  # type: ignore[import-untyped]
+
+from dagstack_plugins.registry import PluginRegistry
+from dagstack_plugins.resources import lent
+
+Place = tuple[str, int]
+
+_PACKAGE: Final = f"{Path(__file__).resolve().parent.parent}{os.sep}"
+_LIBRARY: Final = f"{sysconfig.get_path('stdlib')}{os.sep}"
+_LENDERS: Final = (_PACKAGE, "<frozen importlib", f"{_LIBRARY}importlib{os.sep}")
+"""What is done on these files' behalf is the host's business: resources, imports."""
+_HOSTS: Final = (
+    *_LENDERS,
+    f"{_LIBRARY}logging{os.sep}",
+    *(f"{_LIBRARY}{name}.py" for name in ("traceback", "tracemalloc", "warnings")),
+)
+"""The same, as far as clocks and files go: logs, and what shows errors."""
+_WAITS: Final = tuple(
+    f"{_LIBRARY}{name}"
+    for name in (
+        f"asyncio{os.sep}",
+        f"concurrent{os.sep}",
+        f"multiprocessing{os.sep}",
+        "queue.py",
+        "sched.py",
+        "selectors.py",
+        "socket.py",
+        "ssl.py",
+        "subprocess.py",
+        "tempfile.py",
+        "threading.py",
+    )
+)
+"""These look at clocks for their timeouts, and at the environment for how to start."""
+
+
+@attrs.frozen
+class Sighting:
+    """One thing that was seen.
+
+    Attributes:
+        what: ``clock``, ``interval``, ``randomness``, ``environment``, ``directory``, ``identity``, ``locale``,
+            ``loop``, ``order``, ``sleep``, ``write``, ``read``, ``socket``, ``process``, ``registry``.
+        told: what was called: ``time.time()``.
+        phase: ``load``, ``setup``, ``teardown`` or the name of a hook.
+        file: the plugin's file.
+        line: its line.
+        path: the path concerned, absolute, if one is.
+        thread: the name of the thread.
+    """
+
+    what: str
+    told: str
+    phase: str
+    file: str
+    line: int
+    path: str = ""
+    thread: str = ""
+
+
+class Watch:
+    """Watches one plugin in this process, from ``begin`` until the process ends.
+
+    Args:
+        own: the plugin's folder, or its one file.
+        scratch: the folder outside of which nothing is written.
+
+    Attributes:
+        sightings: what was seen, each once.
+        phase: what the plugin does now.
+        named: paths that its configuration and payloads name.
+        configured: those that its configuration names: the user's own, where it may write.
+    """
+
+    def __init__(self, own: str, scratch: Path) -> None:
+        self._own = own if os.path.isfile(own) else f"{own.rstrip(os.sep)}{os.sep}"  # noqa: PTH113
+        self._real = os.path.realpath(own) + ("" if os.path.isfile(own) else os.sep)  # noqa: PTH113
+        self._scratch = f"{scratch}{os.sep}"
+        self.sightings: dict[Sighting, None] = {}
+        self.phase = "load"
+        self.named: list[str] = []
+        self._lent: list[str] = []
+        self._threads: weakref.WeakKeyDictionary[threading.Thread, Place] = weakref.WeakKeyDictionary()
+        self._busy = threading.local()
+        self.configured: tuple[str, ...] = ()
+        self._active = False
+        self._also: Callable[[FrameType, str, Any], None] | None = None
+
+    # Who is to blame
+
+    def is_own(self, file: str) -> bool:
+        """Whether a file is the plugin's."""
+        return file.startswith((self._own, self._real))
+
+    def blame_only(self, frame: FrameType | None) -> Place | None:
+        """The plugin's line that a frame stands on, or waits for the end of, whoever works for it."""
+        at = frame
+        while at is not None:
+            if self.is_own(at.f_code.co_filename):
+                return at.f_code.co_filename, at.f_lineno
+            at = at.f_back
+        return None
+
+    def started(self, thread: threading.Thread) -> Place | None:
+        """The plugin's line that started a thread."""
+        return self._threads.get(thread)
+
+    def blame(self, frame: FrameType | None, hosts: tuple[str, ...] = _HOSTS) -> Place | None:
+        """The plugin's line that led to a frame; ``None`` if none did, or the host did it for the plugin.
+
+        Args:
+            frame: the frame.
+            hosts: beginnings of the files that hosts do things in.
+        """
+        at = frame
+        while at is not None:
+            name = at.f_code.co_filename
+            if self.is_own(name):
+                return name, at.f_lineno
+            if name.startswith(hosts):
+                return None
+            at = at.f_back
+        return self._threads.get(threading.current_thread())
+
+    def _saw(
+        self, what: str, told: str, frame: FrameType | None, path: str = "", hosts: tuple[str, ...] = _HOSTS
+    ) -> bool:
+        place = self.blame(frame, hosts)
+        if place is None:
+            return False
+        thread = threading.current_thread().name
+        self.sightings[Sighting(what, told, self.phase, *place, path, thread)] = None
+        return True
+
+    # Calls
+
+    def begin(self, also: Callable[[FrameType, str, Any], None] | None = None) -> None:
+        """Watch from now on.
+
+        Args:
+            also: another profile function, called for each event too.
+        """
+        self._active = True
+        self._also = also
+        _stand_in(self)
+        sys.addaudithook(self._audited)
+        threading.setprofile(self._profiled)
+        sys.setprofile(self._profiled)
+
+    def end(self) -> None:
+        """Look away; audit hooks can't be taken back."""
+        self._active = False
+        threading.setprofile(None)
+        sys.setprofile(None)
+
+    def _profiled(self, frame: FrameType, event: str, argument: Any) -> None:
+        if self._also is not None:
+            self._also(frame, event, argument)
+        if event == "c_call":
+            looked_for = _BUILT_IN.get(getattr(argument, "__name__", None))
+            if looked_for is not None and (seen := looked_for(argument.__self__, frame)) is not None:
+                self._saw(*seen, frame)
+        elif event == "call":
+            code = frame.f_code
+            if code in _PYTHON and frame.f_back is not None:
+                self._python(code, frame)
+
+    def _python(self, code: CodeType, frame: FrameType) -> None:
+        caller = frame.f_back
+        if code is _START_THREAD:
+            place = self.blame(caller)
+            thread = frame.f_locals.get("self")
+            if place is not None and isinstance(thread, threading.Thread):
+                self._threads[thread] = place
+        elif code is _UNDECLARED:
+            if (place := self.blame(caller, hosts=())) is not None:
+                told = f"ctx.resources.{frame.f_locals['name']}, which its manifest does not declare"
+                self.sightings[Sighting("undeclared", told, self.phase, *place)] = None
+        elif caller is not None and not _by(caller, _WAITS):
+            what, told = _PYTHON[code]
+            self._saw(what, told + _key_told(frame), caller)
+
+    # Audit events
+
+    def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:
+        heard = _AUDITED.get(event)
+        if heard is None or not self._active or getattr(self._busy, "busy", False):
+            return
+        self._busy.busy = True
+        try:
+            heard(self, event, arguments, sys._getframe(1))
+        finally:
+            self._busy.busy = False
+
+    def path_used(self, path: Any, told: str, frame: FrameType, *, writes: bool) -> None:
+        """The plugin opens, makes, moves or removes something.
+
+        Raises:
+            PermissionError: if it would write outside the folder for tests, whoever asks it to.
+        """
+        if isinstance(path, int) or path is None:
+            return
+        try:
+            name = os.fsdecode(path)
+        except TypeError:
+            return
+        if not writes and name.endswith((".py", ".pyc")) and not self.is_own(frame.f_code.co_filename):
+            return  # a library shows code, or imports it
+        absolute = os.path.realpath(name)
+        host = self.blame(frame) is None
+        if host and writes and absolute.startswith(self._scratch):
+            self._lent.append(absolute)  # the host makes its plugin's tmpdir
+            return
+        if host or absolute in _HARMLESS:
+            return
+        if not os.path.isabs(name) and not self._is_named(absolute):  # noqa: PTH117
+            self._saw("directory", f"{told} with the relative path {name!r}", frame, absolute)
+        elif not self._may(absolute, writes=writes):
+            self._saw("write" if writes else "read", told, frame, absolute)
+        if writes and not absolute.startswith(self._scratch) and not self._is_configured(absolute):
+            raise PermissionError(f"the contract suite lets nothing be written outside its own folder: {absolute}")
+
+    def _may(self, path: str, *, writes: bool) -> bool:
+        if self._is_named(path) or any(_below(path, folder) for folder in self._lent):
+            return True
+        return not writes and (_below(path, self._own.rstrip(os.sep)) or path.startswith(_READABLE))
+
+    def _is_named(self, path: str) -> bool:
+        return any(_below(path, named) for named in self.named)
+
+    def _is_configured(self, path: str) -> bool:
+        return any(_below(path, named) for named in self.configured)
+
+    def name_paths(self, value: Any, *, configured: bool = False) -> None:
+        """Take note of all that may be a path in a configuration or a payload."""
+        for text in _strings(value):
+            path = os.path.realpath(text) if text and "\0" not in text else ""
+            if path not in ("", os.sep, os.getcwd()):  # noqa: PTH109
+                self.named.append(path)
+                if configured:
+                    self.configured = (*self.configured, path)
+
+    @contextmanager
+    def during(self, phase: str, payload: Any = None) -> Iterator[None]:
+        """What is seen now belongs to a phase."""
+        before, named = self.phase, len(self.named)
+        self.phase = phase
+        self.name_paths(payload)
+        try:
+            yield
+        finally:
+            self.phase = before
+            del self.named[named:]
+
+
+def _below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}{os.sep}")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _strings(item)
+
+
+_READABLE: Final = tuple(
+    f"{path.rstrip(os.sep)}{os.sep}"
+    for path in {
+        *sysconfig.get_paths().values(),
+        *zoneinfo.TZPATH,
+        *([sys.prefix] if sys.prefix not in ("/usr", "/usr/local") else []),
+        *([sys.base_prefix] if sys.base_prefix not in ("/usr", "/usr/local") else []),
+    }
+)
+_HARMLESS: Final = frozenset({os.devnull, "/dev/stdin", "/dev/stdout", "/dev/stderr"})
+
+# --- built-in functions -----------------------------------------------------------------------------------------------
+
+Seen = tuple[str, str] | None
+Looked = Callable[[Any, FrameType], Seen]
+
+
+def _by(frame: FrameType, files: tuple[str, ...]) -> bool:
+    return frame.f_code.co_filename.startswith(files)
+
+
+def _of_module(module: str, what: str, *, unless: tuple[str, ...] = ()) -> Callable[[str], Looked]:
+    def of(name: str) -> Looked:
+        def look(holder: Any, frame: FrameType) -> Seen:
+            if getattr(holder, "__name__", None) != module or (unless and _by(frame, unless)):
+                return None
+            return what, f"{module.replace('posix', 'os').lstrip('_')}.{name}()"
+
+        return look
+
+    return of
+
+
+def _interval(name: str) -> Looked:
+    """How long something takes is the business of libraries; what the plugin measures itself goes into its results."""
+
+    def look(holder: Any, frame: FrameType) -> Seen:
+        if getattr(holder, "__name__", None) != "time" or _by(frame, (_LIBRARY,)):
+            return None
+        return "interval", f"time.{name}()"
+
+    return look
+
+
+def _now(name: str) -> Looked:
+    def look(holder: Any, _: FrameType) -> Seen:
+        if isinstance(holder, type) and issubclass(holder, datetime.date):
+            return "clock", f"{holder.__name__}.{name}()"
+        return None
+
+    return look
+
+
+def _shared_random(name: str) -> Looked:
+    shared = random._inst
+
+    def look(holder: Any, _: FrameType) -> Seen:
+        return ("randomness", f"random.{name}()") if holder is shared else None
+
+    return look
+
+
+def _directly(module: str, what: str, shown: str) -> Callable[[str], Looked]:
+    """Counts where the plugin's own code calls it: libraries have reasons of their own."""
+
+    def of(name: str) -> Looked:
+        def look(holder: Any, frame: FrameType) -> Seen:
+            if getattr(holder, "__name__", None) != module or _by(frame, (_LIBRARY,)):
+                return None
+            return what, f"{shown}{name}()"
+
+        return look
+
+    return of
+
+
+_BUILT_IN: Final[dict[str | None, Looked]] = {
+    **{name: _of_module("time", "clock", unless=_WAITS)(name) for name in ("time", "time_ns", "clock_gettime")},
+    **{name: _interval(name) for name in ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")},
+    **{name: _interval(name) for name in ("process_time", "process_time_ns", "thread_time", "thread_time_ns")},
+    "sleep": _of_module("time", "sleep")("sleep"),
+    **{name: _now(name) for name in ("now", "utcnow", "today")},
+    **{name: _shared_random(name) for name in ("random", "getrandbits", "seed", "setstate")},
+    "urandom": _of_module("posix", "randomness", unless=_WAITS)("urandom"),
+    "getrandom": _of_module("posix", "randomness")("getrandom"),
+    "generate_time_safe": lambda *_: ("randomness", "uuid.uuid1()"),
+    **{name: _of_module("posix", "directory")(name) for name in ("getcwd", "getcwdb", "chdir", "fchdir")},
+    **{name: _of_module("posix", "environment", unless=_WAITS)(name) for name in ("putenv", "unsetenv")},
+    **{
+        name: _directly("posix", "identity", "os.")(name)
+        for name in ("getpid", "getppid", "getuid", "getlogin", "cpu_count", "getloadavg", "times")
+    },
+    "uname": _of_module("posix", "identity")("uname"),
+    **{name: _of_module("_ssl", "randomness")(name) for name in ("RAND_bytes", "RAND_pseudo_bytes")},
+    "gethostname": _of_module("_socket", "identity")("gethostname"),
+    **{
+        name: _of_module("_locale", "locale")(name)
+        for name in ("setlocale", "localeconv", "nl_langinfo", "strcoll", "strxfrm")
+    },
+    **{name: _of_module("_asyncio", "loop")(name) for name in ("get_event_loop", "get_running_loop")},
+    **{name: _directly("builtins", "order", "")(name) for name in ("id", "hash")},
+    **{name: _of_module("posix", "order")(name) for name in ("listdir", "scandir")},
+}
+
+_START_THREAD: Final = threading.Thread.start.__code__
+_UNDECLARED: Final = lent._undeclared.__code__
+_PYTHON: Final[dict[CodeType, tuple[str, str]]] = {
+    _START_THREAD: ("", ""),
+    _UNDECLARED: ("", ""),
+    vars(PluginRegistry)["resource_registry"].fget.__code__: ("registry", "ctx.registry.resource_registry"),
+    **{
+        getattr(type(os.environ), name).__code__: ("environment", told)
+        for name, told in (
+            ("__getitem__", "os.environ"),
+            ("__setitem__", "os.environ"),
+            ("__delitem__", "os.environ"),
+            ("__iter__", "os.environ, all of it"),
+            ("copy", "os.environ, all of it"),
+        )
+    },
+    calendar._localized_day.__getitem__.__code__: ("locale", "calendar.day_name"),
+    calendar._localized_month.__getitem__.__code__: ("locale", "calendar.month_name"),
+    asyncio.BaseEventLoop.time.__code__: ("interval", "loop.time()"),
+    asyncio.new_event_loop.__code__: ("loop", "asyncio.new_event_loop()"),
+}
+
+
+def _key_told(frame: FrameType) -> str:
+    key = frame.f_locals.get("key")
+    return f"[{key!r}]" if key is not None else ""
+
+
+class _StandIn:
+    """Stands for a function of ``time``, as only its arguments say whether it looks at a clock.
+
+    No function, so that a class attribute that holds it makes no method of it, as with the built-in one.
+    """
+
+    def __init__(self, watch: Watch, name: str, ambient: Callable[[tuple[Any, ...]], bool]) -> None:
+        self._watch = watch
+        self._function = getattr(time, name)
+        self.__name__ = name
+        self.__doc__ = self._function.__doc__
+        self._ambient = ambient
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._ambient(arguments):
+            self._watch._saw("clock", f"time.{self.__name__}()", sys._getframe(1))
+        return self._function(*arguments)
+
+
+class _Reads:
+    """Stands for a function that always reaches for something, so that it is seen when C code calls it (``map``)."""
+
+    def __init__(self, watch: Watch, module: ModuleType, name: str, what: str) -> None:
+        self._watch = watch
+        self._function = getattr(module, name)
+        self._what = what
+        self._told = f"{module.__name__}.{name}()"
+        self.__name__ = name
+        self.__doc__ = self._function.__doc__
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        frame = sys._getframe(1)
+        quiet = (_LIBRARY,) if self._what == "interval" else _WAITS
+        if not _by(frame, quiet):
+            self._watch._saw(self._what, self._told, frame)
+        return self._function(*arguments, **named)
+
+
+def _stand_in(watch: Watch) -> None:
+    for name in ("localtime", "gmtime", "ctime", "asctime"):
+        setattr(time, name, _StandIn(watch, name, lambda arguments: not arguments or arguments[0] is None))
+    time.strftime = _StandIn(watch, "strftime", lambda arguments: len(arguments) < 2)
+    for module, what, names in _WATCHED:
+        for name in names:
+            setattr(module, name, _Reads(watch, module, name, what))
+    for name in ("now", "utcnow"):
+        forbiddenfruit.curse(datetime.datetime, name, classmethod(_date_reader(watch, name)))
+    forbiddenfruit.curse(datetime.date, "today", classmethod(_date_reader(watch, "today", datetime.date)))
+
+
+_WATCHED: Final = (
+    (time, "clock", ("time", "time_ns")),
+    (time, "sleep", ("sleep",)),
+    (time, "interval", ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time")),
+    (random, "randomness", ("random", "getrandbits")),
+    (os, "randomness", ("urandom",)),
+    (locale, "locale", ("strcoll", "strxfrm")),
+)
+
+
+def _date_reader(watch: Watch, name: str, cls: type = datetime.datetime) -> Callable[..., Any]:
+    """Stands for a method of a built-in class, so that it is seen when C code calls it."""
+    function = vars(cls)[name]
+    bound = function.__get__(None, cls)
+
+    def read(holder: type, *arguments: Any, **named: Any) -> Any:
+        frame = sys._getframe(1)
+        if not _by(frame, _WAITS):
+            watch._saw("clock", f"{holder.__name__}.{name}()", frame)
+        if holder is cls:
+            return bound(*arguments, **named)
+        return function.__get__(None, holder)(*arguments, **named)
+
+    return read
+
+
+# --- audit events -----------------------------------------------------------------------------------------------------
+
+Heard = Callable[[Watch, str, tuple[Any, ...], FrameType], None]
+_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _opened(watch: Watch, _: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+    path, mode, flags = arguments
+    if mode is None and _by(frame, (_LIBRARY,)) and not os.path.isabs(path):  # noqa: PTH117
+        return  # os.open below a descriptor of a folder, which isn't told, as in shutil.rmtree
+    writes = bool((flags or 0) & _WRITES)
+    watch.path_used(path, f"opens {path!r}{' for writing' if writes else ''}", frame, writes=writes)
+
+
+def _path(*places: tuple[int, int | None], writes: bool = True) -> Heard:
+    """Hear of paths, told by their positions among the arguments, each with that of the folder it is relative to."""
+
+    def heard(watch: Watch, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        for position, folder in places:
+            path = arguments[position]
+            told = f"{event}({path!r})"
+            if folder is not None and folder < len(arguments):
+                path = _below_descriptor(path, arguments[folder])
+            watch.path_used(path, told, frame, writes=writes)
+
+    return heard
+
+
+def _below_descriptor(path: Any, folder: Any) -> Any:
+    if not isinstance(folder, int) or folder < 0 or isinstance(path, int):
+        return path
+    try:
+        return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
+    except OSError:
+        return None
+
+
+def _database(watch: Watch, _: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+    path = arguments[0]
+    if isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path) not in ("", ":memory:"):
+        watch.path_used(path, f"sqlite3.connect({path!r})", frame, writes=True)
+
+
+def _reached(what: str) -> Heard:
+    def heard(watch: Watch, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        told = next((repr(argument) for argument in arguments if isinstance(argument, str | tuple | bytes)), "")
+        if watch._saw(what, f"{event}({told})", frame, hosts=_LENDERS) and event in _STOPPED:
+            raise ConnectionRefusedError(f"the contract suite lets no plugin past its resources: {event}({told})")
+
+    return heard
+
+
+_STOPPED: Final = frozenset({"socket.connect", "socket.getaddrinfo", "socket.sendto"})
+"""What a test never really does: it would reach the world outside."""
+
+_AUDITED: Final[Mapping[str, Heard]] = {
+    "open": _opened,
+    "os.mkdir": _path((0, 2)),
+    "os.remove": _path((0, 1)),
+    "os.rmdir": _path((0, 1)),
+    "os.rename": _path((0, 2), (1, 3)),
+    "os.link": _path((1, 3)),
+    "os.symlink": _path((1, 2)),
+    "os.truncate": _path((0, None)),
+    "os.chmod": _path((0, 2)),
+    "os.chown": _path((0, 3)),
+    "os.utime": _path((0, 3)),
+    "os.listdir": _path((0, None), writes=False),
+    "os.scandir": _path((0, None), writes=False),
+    "sqlite3.connect": _database,
+    **{
+        f"socket.{name}": _reached("socket")
+        for name in ("bind", "connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto")
+    },
+    **{
+        name: _reached("process")
+        for name in (
+            "subprocess.Popen",
+            "os.system",
+            "os.fork",
+            "os.forkpty",
+            "os.posix_spawn",
+            "os.spawn",
+            "os.exec",
+            "pty.spawn",
+        )
+    },
+}
