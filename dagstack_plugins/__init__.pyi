@@ -83,3 +83,37 @@ from dagstack_plugins.resources.tmpdir import DirectoryResource as DirectoryReso
 from dagstack_plugins.resources.tmpdir import ScopedTempDir as ScopedTempDir
 
 __version__: str
+from dagstack_plugins.contract.assertions import assert_chain_compatible as assert_chain_compatible
+from dagstack_plugins.contract.assertions import assert_deterministic as assert_deterministic
+from dagstack_plugins.contract.assertions import assert_execution_model as assert_execution_model
+from dagstack_plugins.contract.assertions import assert_fallback_robust as assert_fallback_robust
+from dagstack_plugins.contract.assertions import assert_idempotent as assert_idempotent
+from dagstack_plugins.contract.assertions import (
+    assert_json_serializable_boundaries as assert_json_serializable_boundaries,
+)
+from dagstack_plugins.contract.assertions import assert_lifecycle_clean as assert_lifecycle_clean
+from dagstack_plugins.contract.assertions import assert_manifest_valid as assert_manifest_valid
+from dagstack_plugins.contract.assertions import assert_no_ambient_state as assert_no_ambient_state
+from dagstack_plugins.contract.assertions import assert_resources_injected as assert_resources_injected
+from dagstack_plugins.contract.assertions import assert_resumable as assert_resumable
+from dagstack_plugins.contract.assertions import assert_unit_of_work as assert_unit_of_work
+from dagstack_plugins.contract.results import CheckResult as CheckResult
+from dagstack_plugins.contract.results import CheckStatus as CheckStatus
+from dagstack_plugins.contract.results import SuiteResult as SuiteResult
+from dagstack_plugins.contract.suite import ALL_CHECKS as ALL_CHECKS
+from dagstack_plugins.contract.suite import run_contract_suite as run_contract_suite
+from dagstack_plugins.contract.violations import AmbientStateViolation as AmbientStateViolation
+from dagstack_plugins.contract.violations import ChainViolation as ChainViolation
+from dagstack_plugins.contract.violations import ContractViolation as ContractViolation
+from dagstack_plugins.contract.violations import DeterminismError as DeterminismError
+from dagstack_plugins.contract.violations import ExecutionModelViolation as ExecutionModelViolation
+from dagstack_plugins.contract.violations import FallbackViolation as FallbackViolation
+from dagstack_plugins.contract.violations import IdempotencyViolation as IdempotencyViolation
+from dagstack_plugins.contract.violations import LeakDetected as LeakDetected
+from dagstack_plugins.contract.violations import LifecycleViolation as LifecycleViolation
+from dagstack_plugins.contract.violations import ManifestViolation as ManifestViolation
+from dagstack_plugins.contract.violations import NotProven as NotProven
+from dagstack_plugins.contract.violations import ResourceViolation as ResourceViolation
+from dagstack_plugins.contract.violations import ResumeViolation as ResumeViolation
+from dagstack_plugins.contract.violations import SerializationError as SerializationError
+from dagstack_plugins.contract.violations import UnitOfWorkViolation as UnitOfWorkViolation

@@ -8,6 +8,7 @@ import click
 
 from dagstack_plugins.cli.call import call
 from dagstack_plugins.cli.check import check
+from dagstack_plugins.cli.contract import test
 from dagstack_plugins.cli.graph import graph
 from dagstack_plugins.cli.kinds import kinds
 from dagstack_plugins.cli.listing import list_plugins
@@ -28,6 +29,7 @@ _FAILED, _INTERRUPTED = 1, 130  # click's usage errors are 2
         "dagstack-plugins check plugins/my_tool",
         "dagstack-plugins graph --format mermaid plugins/",
         "dagstack-plugins kinds tool",
+        "dagstack-plugins test plugins/my_tool",
         'dagstack-plugins call tool execute --name echo --json \'{"msg": "hello"}\'',
     ),
 )
@@ -36,7 +38,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call):
+for command in (list_plugins, check, graph, kinds, call, test):
     commands.add_command(command)
 
 

@@ -45,6 +45,7 @@ class CheckResult:
         status: what came of it.
         reason: why it is so, for people; empty if there is nothing to say.
         violations: what was found; also where it is excused.
+        note: what a passed check has to say besides: an excuse that is not needed.
         seconds: how long it took.
     """
 
@@ -54,6 +55,7 @@ class CheckResult:
     status: CheckStatus
     reason: str = ""
     violations: tuple[ContractViolation, ...] = ()
+    note: str = ""
     seconds: float = 0.0
 
     @property
@@ -63,6 +65,7 @@ class CheckResult:
 
     def __str__(self) -> str:
         lines = [f"{self.status.replace('_', ' ')}: {self.label}" + (f": {self.reason}" if self.reason else "")]
+        lines += [f"note: {self.note}"] if self.note else []
         if self.status is not CheckStatus.EXCUSED:
             lines += map(str, self.violations)
         return "\n".join(lines)
@@ -75,6 +78,7 @@ class CheckResult:
             "plugin": self.plugin,
             "status": str(self.status),
             "reason": self.reason,
+            "note": self.note,
             "violations": [_told(one) for one in self.violations],
             "seconds": round(self.seconds, 3),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from dagstack_plugins.contract.judges import JUDGES
 from dagstack_plugins.contract.results import CheckResult, CheckStatus, SuiteResult
 from dagstack_plugins.contract.subject import Subject, subject_of
 from dagstack_plugins.contract.verdict import Verdict
-from dagstack_plugins.contract.violations import VIOLATIONS, ContractViolation, violation
+from dagstack_plugins.contract.violations import VIOLATIONS, Finding, violation
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.kinds.model import Dispatch, Kind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
@@ -134,7 +134,7 @@ def run_contract_suite(
         examples=examples,
         seed=seed,
     )
-    _check_names(checks)
+    check_names(checks)
     if timeout <= 0:
         raise ValueError(f"timeout is a number of seconds above 0, found {timeout!r}")
     kind = subject.kind()
@@ -155,7 +155,13 @@ def _as_manifest(given: PluginManifest | Mapping[str, Any] | str | Path | None) 
     return PluginManifest.from_dict(given)
 
 
-def _check_names(checks: Sequence[str]) -> None:
+def check_names(checks: Sequence[str]) -> None:
+    """Refuse names of checks that there are not.
+
+    Raises:
+        TypeError: for a text in place of several.
+        ValueError: for an unknown name; the nearest one is told.
+    """
     if isinstance(checks, str):
         raise TypeError(f"checks takes several: [{checks!r}], not {checks!r}")
     for check in checks:
@@ -214,13 +220,13 @@ def _failed_probe(traceback: str) -> Verdict:
 
 def _result(subject: Subject, case: Case, verdict: Verdict, seconds: float) -> CheckResult:
     kind, name = subject.manifest.key
-    status, reason = verdict.status, verdict.reason
+    status, reason, note = verdict.status, verdict.reason, ""
     excuse = subject.manifest.contract.get("excused", {}).get(case.check)
     if excuse is not None:
         if status is CheckStatus.FAILED:
             status, reason = CheckStatus.EXCUSED, excuse
         elif status is CheckStatus.PASSED:
-            reason = f"passes, so that its excuse can go: [contract.excused] {case.check}"
+            note = f"passes, so that its excuse can go: [contract.excused] {case.check}"
     return CheckResult(
         check=case.check,
         hook=case.hook,
@@ -228,17 +234,20 @@ def _result(subject: Subject, case: Case, verdict: Verdict, seconds: float) -> C
         status=status,
         reason=reason,
         violations=tuple(violation(case.check, finding, kind, name) for finding in verdict.findings),
+        note=note,
         seconds=seconds,
     )
 
 
-class NotProven(ContractViolation):
-    """A check saw too little of a plugin to say that it keeps the contract."""
+def broken_manifest(file: Path, error: PluginRegistryError | OSError) -> CheckResult:
+    """The result of a plugin whose manifest can't be read.
 
-
-def failures_of(result: CheckResult) -> Iterator[ContractViolation]:
-    """What ``assert_…`` raises: all that was found, or that nothing is proven."""
-    yield from result.violations
-
-
-__all__ = ["ALL_CHECKS", "Case", "PluginRegistryError", "cases", "not_applicable", "run_case", "run_contract_suite"]
+    Args:
+        file: the manifest's file.
+        error: why.
+    """
+    name = file.parent.name
+    line = next((fault.line for fault in getattr(error, "faults", ()) if fault.line), None)
+    finding = Finding(told=f"{type(error).__name__}: {error}", file=str(file), line=line)
+    found = (violation("manifest", finding, "?", name),)
+    return CheckResult(check="manifest", plugin=f"?/{name}", status=CheckStatus.FAILED, violations=found)

@@ -185,6 +185,15 @@ class ChainViolation(ContractViolation):
     check = "chain"
 
 
+class NotProven(ContractViolation):
+    """A check saw too little of a plugin to say that it keeps the contract."""
+
+    check = "contract"
+
+    def _message(self, kind: str | None, plugin: str | None) -> str:
+        return f"{kind}/{plugin}: {self.finding.told}"
+
+
 VIOLATIONS: Final[Mapping[str, type[ContractViolation]]] = {
     cls.check: cls
     for cls in (

@@ -55,10 +55,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
 def _colours(stage: Stage, model: str) -> Iterator[Finding]:
     """A host plans by the manifest: it is to know whether there is anything to await."""
     for hook, binding in stage.plugin.bindings.items():
-        is_coroutine = inspect.iscoroutinefunction(inspect.unwrap(binding.method)) or inspect.iscoroutinefunction(
-            binding.method
-        )
-        if model == "sync" and is_coroutine:
+        if model == "sync" and binding.is_async:
             told = "is a coroutine function, though the manifest says execution_model = 'sync'"
             yield _of_method(hook, binding.method, told, "write execution_model = 'async'")
 

@@ -30,7 +30,11 @@ _ROUNDS: Final = 200
 _FEWEST: Final = 30
 """With fewer rounds, what grows can't be told from what settles."""
 _SWELLS: Final = 32
-"""Bytes a round."""
+"""Bytes a round that all memory grows by, before anybody asks whose they are."""
+_NEARLY: Final = 0.95
+"""Blocks a round that one line keeps; less than that is what Python's own lists of free objects come to."""
+_BUFFER: Final = 512
+"""Bytes a round that one line keeps, if they are in few blocks."""
 _OF_HOSTS: Final = ("dagstack-plugins", "contract-", "asyncio_", "MainThread", "hypothesis")
 """How names of threads begin that are not the plugin's."""
 _FRAMES: Final = 8
@@ -288,13 +292,13 @@ def _memory(watch: Watch) -> Counts:
 
 
 def _grown(pictures: list[Counts], rounds: int) -> Iterator[Finding]:
-    """What grew in the last two thirds by at least one block, or some bytes, a round; nearly, as memory is reused."""
+    """What grew in the last two thirds by at least one block, or many bytes, a round."""
     first, second, third = pictures
     growing = []
     for place, (count, size) in third.items():
         counts = [picture.get(place, (0, 0))[0] for picture in (first, second)] + [count]
         sizes = [picture.get(place, (0, 0))[1] for picture in (first, second)] + [size]
-        if min(_steps(counts)) >= 0.9 * rounds or (min(_steps(sizes)) >= _SWELLS * rounds and _steps(counts)[1] > 0):
+        if min(_steps(counts)) >= _NEARLY * rounds or min(_steps(sizes)) >= _BUFFER * rounds:
             growing.append((count - counts[0], size - sizes[0], place))
     for count, size, place in sorted(growing, reverse=True)[:3]:
         yield _leak(
