@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         StubHttpClient,
         SuiteResult,
     )
-    from dagstack_plugins.contract.bench import Bench
+    from dagstack_plugins.contract.bench import Bench, Notes
     from dagstack_plugins.contract.results import CheckResult
     from dagstack_plugins.contract.subject import Subject
     from dagstack_plugins.contract.suite import Case
@@ -107,6 +107,7 @@ class ManifestFile(pytest.File):
 
     def collect(self) -> Iterator[ContractItem]:
         """The checks; of a faulty manifest there is one, which fails."""
+        from dagstack_plugins.contract.bench import Notes
         from dagstack_plugins.contract.subject import subject_of
         from dagstack_plugins.contract.suite import Case, broken_manifest, cases
         from dagstack_plugins.errors import PluginRegistryError
@@ -125,9 +126,9 @@ class ManifestFile(pytest.File):
             broken = broken_manifest(self.path, error)
             yield ContractItem.from_parent(self, name="manifest", case=Case("manifest"), broken=broken)
             return
-        kind = subject.kind()
+        kind, notes = subject.kind(), Notes()
         for case in cases(manifest, kind):
-            yield ContractItem.from_parent(self, name=case.label, case=case, subject=subject, kind=kind)
+            yield ContractItem.from_parent(self, name=case.label, case=case, subject=subject, kind=kind, notes=notes)
 
 
 class ContractItem(pytest.Item):
@@ -137,6 +138,7 @@ class ContractItem(pytest.Item):
         case: what is checked.
         subject: the plugin.
         kind: its kind, where known.
+        notes: what its other checks found out.
         broken: the result, where the manifest can't be read.
     """
 
@@ -146,6 +148,7 @@ class ContractItem(pytest.Item):
         case: Case,
         subject: Subject | None = None,
         kind: Kind | None = None,
+        notes: Notes | None = None,
         broken: CheckResult | None = None,
         **known: Any,
     ) -> None:
@@ -153,6 +156,7 @@ class ContractItem(pytest.Item):
         self._case = case
         self._subject = subject
         self._kind = kind
+        self._notes = notes
         self._broken = broken
 
     def runtest(self) -> None:
@@ -173,11 +177,11 @@ class ContractItem(pytest.Item):
     def _result(self) -> CheckResult:
         from dagstack_plugins.contract.suite import run_case
 
-        if self._subject is None:
+        if self._subject is None or self._notes is None:
             assert self._broken is not None
             return self._broken
         timeout: float = self.config.option.contracts_timeout
-        return run_case(_bench(self.config), self._subject, self._kind, self._case, timeout)
+        return run_case(_bench(self.config), self._notes, self._subject, self._kind, self._case, timeout)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         """What was found; of an error of the suite itself, the traceback."""

@@ -90,7 +90,7 @@ def test(
 def _results(
     root: Path, hookspecs: Sequence[Path], checks: Sequence[str], timeout: float, number: int, seed: int
 ) -> Iterator[CheckResult]:
-    from dagstack_plugins.contract.bench import shared_bench
+    from dagstack_plugins.contract.bench import Notes, shared_bench
     from dagstack_plugins.contract.subject import subject_of
     from dagstack_plugins.contract.suite import broken_manifest, cases, run_case
 
@@ -106,9 +106,9 @@ def _results(
         except (PluginRegistryError, OSError) as error:
             yield broken_manifest(file, error)
             continue
-        kind = subject.kind()
+        kind, notes = subject.kind(), Notes()
         for case in cases(manifest, kind, checks):
-            yield run_case(bench, subject, kind, case, timeout)
+            yield run_case(bench, notes, subject, kind, case, timeout)
 
 
 def _told(results: Sequence[CheckResult], checks: Sequence[str]) -> Iterator[RenderableType]:
@@ -122,14 +122,25 @@ def _told(results: Sequence[CheckResult], checks: Sequence[str]) -> Iterator[Ren
             row.append(f" {_sign(status)}", _STYLES.get(status, "dim"))
         yield row
     yield Text()
+    yield from _unproven(results)
     for result in results:
-        if not result.status.ok:
+        if result.status == "failed":
             yield Text(f"{safe(result)}\n", overflow="fold")
         elif result.note:
             yield Text(
                 f"note: {safe(result.plugin)}: {safe(result.label)} {safe(result.note)}", "yellow", overflow="fold"
             )
     yield _summary(results, len(plugins))
+
+
+def _unproven(results: Sequence[CheckResult]) -> Iterator[Text]:
+    """What is not proven, told once where it is so for one reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.status == "not_proven":
+            reasons.setdefault((result.plugin, result.reason), []).append(result.label)
+    for (plugin, reason), labels in reasons.items():
+        yield Text(f"not proven: {safe(plugin)}: {', '.join(labels)}: {safe(reason)}\n", overflow="fold")
 
 
 def _heads(checks: Sequence[str], width: int) -> Iterator[Text]:

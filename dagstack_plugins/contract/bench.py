@@ -12,7 +12,6 @@ import attrs
 
 from dagstack_plugins.contract.forks import Ended, ForkServer, scratch_folder
 from dagstack_plugins.contract.subject import Subject
-from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.wording import printable
@@ -29,10 +28,6 @@ class Bench:
     """Two servers that test processes are forked from, kept for many checks of many plugins.
 
     A context manager; without it, ``close`` ends the servers.
-
-    Attributes:
-        broken: by plugin, why nothing more can be seen of it.
-        inputs: by plugin, the inputs that were made for it.
     """
 
     def __init__(self) -> None:
@@ -40,8 +35,6 @@ class Bench:
             "here": ForkServer(1, {}),
             "elsewhere": ForkServer(4711, _ELSEWHERE),
         }
-        self.broken: dict[str, str] = {}
-        self.inputs: dict[str, Any] = {}
 
     def start(self) -> None:
         """Begin to load both servers, without waiting for them."""
@@ -62,6 +55,19 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@attrs.define(eq=False)
+class Notes:
+    """What is known of one plugin from checks that were run, for those that come after.
+
+    Attributes:
+        broken: which check tells why nothing more can be seen of it, and that in short; empty as long as all is well.
+        inputs: the inputs that were made for it.
+    """
+
+    broken: tuple[str, str] = ("", "")
+    inputs: Any = None
 
 
 _shared: Bench | None = None
@@ -91,7 +97,16 @@ class Broke(Exception):
 
 
 class ProbeFailed(Exception):
-    """A probe failed in itself; the message is its traceback."""
+    """A probe came to nothing.
+
+    Args:
+        message: why.
+        reason: ``loaded`` or ``started`` if the plugin could not be; empty if the probe failed in itself.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @attrs.define(eq=False)
@@ -103,6 +118,7 @@ class Trial:
         kind: its kind, ``None`` where that is unknown.
         hook: the hook that is checked, for checks of single hooks.
         bench: where it runs.
+        notes: what is known of it already.
         timeout: seconds that the check may take.
     """
 
@@ -110,6 +126,7 @@ class Trial:
     kind: Kind | None
     hook: str | None
     bench: Bench
+    notes: Notes
     timeout: float
     _until: float = attrs.field(init=False)
 
@@ -128,11 +145,9 @@ class Trial:
         They are made once for all checks, and in one process: what another made of the same seed may differ.
         """
         subject = self.subject
-        most = max(number, subject.examples)
-        key = f"{subject.own} {subject.label} {subject.seed} {most}"
-        if key not in self.bench.inputs:
-            self.bench.inputs[key] = self.run("ambient_state:inputs", number=most)
-        made = self.bench.inputs[key]
+        if self.notes.inputs is None:
+            self.notes.inputs = self.run("ambient_state:inputs", number=subject.examples)
+        made = self.notes.inputs
         return {hook: made["given"][hook] + spread(payloads, number) for hook, payloads in made["made"].items()}
 
     def run(self, probe: str, /, where: Where = "here", **arguments: Any) -> Any:
@@ -162,7 +177,9 @@ class Trial:
         if ended.report is None:
             raise Broke(ended, self._blamed(ended))
         if "failed" in ended.report:
-            raise ProbeFailed(ended.report["failed"])
+            failed = ended.report["failed"]
+            message = failed["message"] if failed["reason"] else failed["traceback"]
+            raise ProbeFailed(message, failed["reason"])
         return ended.report["told"]
 
     def _blamed(self, ended: Ended) -> Finding:
@@ -219,8 +236,3 @@ def home_of(phase: str, hooks: Mapping[str, Hook]) -> str:
     if phase in hooks:
         return "boundaries"
     return {"load": "manifest"}.get(phase, "lifecycle")
-
-
-def unproven(broke: Broke, check: str) -> Verdict:
-    """What a check says that is not at home where the process died."""
-    return Verdict.not_proven(f"{broke.finding.told}: see `{check}`")

@@ -30,7 +30,7 @@ def _ambient_state(trial: Trial) -> Verdict:
     findings = [Finding(**one) for one in seen["findings"]]
     promised = trial.subject.manifest.unit_of_work.idempotency_mode == "output_hash"
     if promised:
-        findings = [one for one in findings if one.evidence.get("what") not in OF_DETERMINISM]
+        findings = [one for one in findings if one.what not in OF_DETERMINISM]
     calls = [(hook, payload) for hook, payloads in inputs.items() for payload in payloads] * 2
     if not promised:
         elsewhere = trial.run("ambient_state:host", where="elsewhere", inputs=inputs)["outcomes"]

@@ -31,18 +31,19 @@ Write = tuple[str, int]
 """The name that is written to, and the line."""
 
 
-def runtime_writes(file: Path, entries: Collection[str]) -> list[Write]:
+def runtime_writes(file: Path, entries: Collection[str], only: Collection[str] | None = None) -> list[Write]:
     """Writes to module-level names in code that hooks reach.
 
     Args:
         file: a Python file.
         entries: the methods that hosts call.
+        only: the names of the classes whose methods those are; by default of any.
     """
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return []
-    module = _Module(tree)
+    module = _Module(tree, only)
     return sorted({write for function in module.reached(entries) for write in module.writes(function)})
 
 
@@ -50,15 +51,16 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class _Module:
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, only: Collection[str] | None) -> None:
         self._mutable = set(_mutable_names(tree))
         self._functions = {node.name: node for node in tree.body if isinstance(node, Function)}
-        self._classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+        self._classes = [node for node in classes if only is None or node.name in only]
 
     def reached(self, entries: Collection[str]) -> list[Function]:
         """The functions that the entries lead to, by name."""
         methods: dict[str, list[Function]] = {}
-        for cls in self._classes.values():
+        for cls in self._classes:
             for node in cls.body:
                 if isinstance(node, Function):
                     methods.setdefault(node.name, []).append(node)

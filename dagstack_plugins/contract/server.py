@@ -141,12 +141,26 @@ def _child(head: dict[str, Any], request: bytes, ours: tuple[int, ...], channel:
             _take_over(path, environment, scratch)
             module, _, name = probe.partition(":")
             told = {"told": getattr(importlib.import_module(module), name)(scratch, arguments)}
-        except BaseException:
-            told = {"failed": traceback.format_exc()}
+        except BaseException as error:
+            told = {"failed": _failure(error)}
         _write_all(report, scratch, json.dumps(told).encode())
         status = 0
     finally:
         os._exit(status)  # nothing of the server's, or of the plugin's, is done at this exit
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    from dagstack_plugins.contract.stage import NotStarted
+    from dagstack_plugins.errors import PluginLoadError, PluginRegistryError, PluginUnavailable
+
+    reason = ""
+    if isinstance(error, NotStarted):
+        # Its configuration and its own schemas are told with its manifest.
+        of_manifest = isinstance(error.error, PluginLoadError | PluginUnavailable)
+        reason = "loaded" if of_manifest else "started"
+    elif isinstance(error, PluginRegistryError):
+        reason = "loaded"
+    return {"reason": reason, "message": str(error), "traceback": traceback.format_exc()}
 
 
 def _settle_in(scratch: Path) -> int:

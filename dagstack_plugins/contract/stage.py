@@ -9,11 +9,13 @@ import json
 import logging
 import os
 import pickle
+import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -150,6 +152,7 @@ class Stage:
         progress: where its progress goes.
         resources: resources in place of those that it is given otherwise.
         as_declared: whether it runs by its own execution model; else plainly, in this process.
+        given: the folder that ``${tmpdir}`` stands for.
 
     Attributes:
         config: its configuration.
@@ -167,9 +170,12 @@ class Stage:
         progress: ProgressSink | None = None,
         resources: Mapping[str, Any] | None = None,
         as_declared: bool = False,
+        given: Path | None = None,
     ) -> None:
         self.subject = subject
         self.scratch = scratch
+        self.given = given or scratch / "given"
+        self._starts = 0
         self.config = self.filled(subject.config)
         self._checkpoints = checkpoints
         self._progress = progress or NoProgress()
@@ -204,12 +210,12 @@ class Stage:
 
     def filled(self, value: Any) -> Any:
         """A value with the folders of this host in place of ``${tmpdir}`` and ``${plugin}``."""
-        return filled_in(value, self.scratch, self.subject.own)
+        return filled_in(value, self.given, self.subject.own)
 
     def settled(self, value: Any) -> Any:
         """The same backwards: so that what two hosts answered can be compared."""
         text = json.dumps(value)
-        for path, name in ((str(self.scratch / "given"), "${tmpdir}"), (str(self.scratch), "${scratch}")):
+        for path, name in ((str(self.given), "${tmpdir}"), (str(self.scratch), "${scratch}")):
             text = text.replace(json.dumps(path)[1:-1], name)
         return json.loads(text)
 
@@ -251,12 +257,13 @@ class Stage:
             self._loop = Loop()
 
     def start(self) -> None:
-        """Set it up, on a fresh loop, with fresh resources.
+        """Set it up, with fresh resources, and the folder that it was given empty again.
 
         Raises:
             NotStarted: if that fails.
         """
         self.open_loop()
+        self._empty()
         self._resources = self._lendable()
         kind, name = self.subject.manifest.key
         context = PluginContext(
@@ -272,6 +279,13 @@ class Stage:
         if not self.plugin.usable:
             error = self.plugin.error or PluginRegistryError(self.plugin.why_not)
             raise NotStarted(error)
+
+    def _empty(self) -> None:
+        """What it kept in its folder would be there after a restart, as it should: and make each start another."""
+        self._starts += 1
+        if self._starts > 1 and self.given.exists():
+            for path in self.given.iterdir():
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def stop(self) -> None:
         """Tear it down; its loop stays until ``leave``.
@@ -329,15 +343,12 @@ class Stage:
         return registry
 
     def _made(self, name: str, made_by: str) -> Any:
-        module_name, _, function = made_by.partition(":")
+        module, _, function = made_by.partition(":")
         folder = self.subject.manifest.folder
         try:
             if folder is None:
                 raise PluginRegistryError("the manifest comes from no folder")
-            module = LoadedFolder(folder, f"{self.subject.manifest.name}_contract", str(folder.resolve())).load(
-                module_name
-            )
-            return getattr(module, function)()
+            return getattr(_fakes(folder, self.subject.manifest.name, module), function)()
         except Exception as error:
             raise NotStarted(
                 PluginRegistryError(f"[contract.resources] {name} = {made_by!r} makes no resource: {raised(error)}")
@@ -452,6 +463,12 @@ class Stage:
         return None if source is None else to_json(self.call(source, {}).value)
 
 
+@cache
+def _fakes(folder: Path, name: str, module: str) -> ModuleType:
+    """The module that makes resources for tests, loaded once: it is not the plugin's."""
+    return LoadedFolder(folder, f"{name}_contract", str(folder.resolve())).load(module)
+
+
 def enter(scratch: Path, phase: str, payload: Any = None) -> None:
     """Write down what begins, for who finds this process dead.
 
@@ -486,14 +503,13 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def filled_in(value: Any, scratch: Path, own: str) -> Any:
+def filled_in(value: Any, folder: Path, own: str) -> Any:
     """A configuration or an example with its ``${tmpdir}`` and ``${plugin}`` filled in; the folder is made."""
     if isinstance(value, Mapping):
-        return {key: filled_in(item, scratch, own) for key, item in value.items()}
+        return {key: filled_in(item, folder, own) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [filled_in(item, scratch, own) for item in value]
+        return [filled_in(item, folder, own) for item in value]
     if isinstance(value, str) and "${" in value:
-        folder = scratch / "given"
         folder.mkdir(exist_ok=True)
         return value.replace("${tmpdir}", str(folder)).replace("${plugin}", own)
     return value

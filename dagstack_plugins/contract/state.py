@@ -190,7 +190,10 @@ def _is_pythons(name: str) -> bool:
 def changed(before: Mapping[str, Picture], after: Mapping[str, Picture]) -> list[str]:
     """The names whose pictures differ; lazy imports don't count."""
     found = []
+    known = {name.partition(":")[0] for name in before}
     for name, now in after.items():
+        if name.partition(":")[0] not in known:  # a module that was imported since
+            continue
         was = before.get(name, None if name in before else _CODE)
         if was != now and not _is_import(name in before, was, now):
             found.append(name)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.contract.bench import Bench, Broke, ProbeFailed, Trial, home_of, shared_bench, unproven
+from dagstack_plugins.contract.bench import Bench, Broke, Notes, ProbeFailed, Trial, home_of, shared_bench
 from dagstack_plugins.contract.judges import JUDGES
 from dagstack_plugins.contract.results import CheckResult, CheckStatus, SuiteResult
 from dagstack_plugins.contract.subject import Subject, subject_of
@@ -19,6 +19,7 @@ from dagstack_plugins.contract.violations import VIOLATIONS, Finding, violation
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.kinds.model import Dispatch, Kind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
+from dagstack_plugins.resources.offers import STANDARD
 from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.wording import nearest
 
@@ -137,11 +138,14 @@ def run_contract_suite(
     check_names(checks)
     if timeout <= 0:
         raise ValueError(f"timeout is a number of seconds above 0, found {timeout!r}")
+    if type(examples) is not int or examples < 1:
+        raise ValueError(f"examples is a whole number, 1 or more, found {examples!r}")
     kind = subject.kind()
     bench = shared_bench()
     bench.start()
     wanted = cases(subject.manifest, kind, checks)
-    return SuiteResult.of(run_case(bench, subject, kind, case, timeout) for case in wanted)
+    notes = Notes()
+    return SuiteResult.of(run_case(bench, notes, subject, kind, case, timeout) for case in wanted)
 
 
 def _as_manifest(given: PluginManifest | Mapping[str, Any] | str | Path | None) -> PluginManifest:
@@ -169,53 +173,63 @@ def check_names(checks: Sequence[str]) -> None:
             raise ValueError(f"there is no check {check!r}{nearest(check, ALL_CHECKS)}; {', '.join(ALL_CHECKS)}")
 
 
-def run_case(bench: Bench, subject: Subject, kind: Kind | None, case: Case, timeout: float) -> CheckResult:
+def run_case(
+    bench: Bench, notes: Notes, subject: Subject, kind: Kind | None, case: Case, timeout: float
+) -> CheckResult:
     """Run one check.
 
     Args:
         bench: where it runs.
+        notes: what is known of the plugin from other checks.
         subject: the plugin.
         kind: its kind, ``None`` where that is unknown.
         case: what is checked.
         timeout: seconds that it may take.
     """
     begun = time.monotonic()
-    verdict = _verdict(Trial(subject, kind, case.hook, bench, timeout), case)
+    verdict = _verdict(Trial(subject, kind, case.hook, bench, notes, timeout), case)
     return _result(subject, case, verdict, time.monotonic() - begun)
 
 
 def _verdict(trial: Trial, case: Case) -> Verdict:
-    if reason := not_applicable(case.check, trial.subject.manifest, trial.kind):
-        return Verdict.not_applicable(reason)
-    key = f"{trial.subject.own} {trial.subject.label}"
-    if case.check != "manifest":
-        if trial.subject.missing:
-            told = ", ".join(trial.subject.missing)
-            return Verdict.not_proven(f"it depends on {told}, which is not beside it")
-        if key in trial.bench.broken:
-            return Verdict.not_proven(trial.bench.broken[key])
+    if told := not_applicable(case.check, trial.subject.manifest, trial.kind):
+        return Verdict.not_applicable(told)
+    if case.check != "manifest" and (told := _hopeless(trial, case.check)):
+        return Verdict.not_proven(told)
     try:
-        verdict = JUDGES[case.check](trial)
+        return JUDGES[case.check](trial)
     except Broke as broke:
         home = home_of(broke.ended.phase, trial.hooks)
         if case.check == home or (home == "boundaries" and case.check == "fallback"):
             return Verdict.of([broke.finding])
-        if home != "boundaries":  # all others would meet the same
-            trial.bench.broken[key] = unproven(broke, home).reason
-        return unproven(broke, home)
-    except ProbeFailed as error:
-        return _failed_probe(str(error))
-    return verdict
+        told = f"{broke.finding.told} (see `{home}`)"
+        known = home != "boundaries"  # all other checks would meet the same
+    except ProbeFailed as failed:
+        if not failed.reason:
+            return Verdict.not_proven(f"the check failed in itself:\n{failed}")
+        home = "manifest" if failed.reason == "loaded" else "lifecycle"
+        if case.check == home:
+            advice = "what setup needs must be in the configuration and the resources that the suite gives"
+            return Verdict.of([Finding(told=f"the plugin could not be {failed.reason}: {failed}", advice=advice)])
+        told, known = f"the plugin could not be {failed.reason} (see `{home}`)", True
+    if known:
+        trial.notes.broken = home, told
+    return Verdict.not_proven(told)
 
 
-def _failed_probe(traceback: str) -> Verdict:
-    last = traceback.strip().splitlines()[-1]
-    name, _, told = last.partition(": ")
-    if name.endswith("NotStarted"):
-        return Verdict.not_proven(f"the plugin could not be started: {told}")
-    if "dagstack_plugins.errors." in name:
-        return Verdict.not_proven(f"the plugin could not be loaded (see `manifest`): {told}")
-    return Verdict.not_proven(f"the check failed in itself:\n{traceback}")
+def _hopeless(trial: Trial, check: str) -> str:
+    """Why nothing can be seen of a plugin, where that is known; empty if it isn't, or the check is to say so itself."""
+    subject = trial.subject
+    if subject.missing:
+        return f"it depends on {', '.join(subject.missing)}, which is not beside it"
+    given = STANDARD.keys() | subject.resources.keys() | subject.manifest.contract.get("resources", {}).keys()
+    if lacking := [name for name in subject.manifest.resources.required if name not in given]:
+        return (
+            f"it requires the resource {lacking[0]!r}, which nobody gave; name what makes one, in the manifest: "
+            f"[contract.resources] {lacking[0]} = 'module:function'; or give it: resources={{{lacking[0]!r}: …}}"
+        )
+    home, told = trial.notes.broken
+    return told if home != check else ""
 
 
 def _result(subject: Subject, case: Case, verdict: Verdict, seconds: float) -> CheckResult:

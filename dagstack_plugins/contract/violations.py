@@ -23,6 +23,7 @@ class Finding:
         line: 1-based line in it.
         evidence: what proves it, by name: the input, two outputs, a leaked object; JSON.
         kind_of: the name of a narrower class of violation; empty for the check's own.
+        what: what sort of thing it is about: ``clock``, ``environment``, ``module state``.
     """
 
     told: str
@@ -32,6 +33,7 @@ class Finding:
     line: int | None = None
     evidence: Mapping[str, Any] = attrs.field(factory=dict)
     kind_of: str = ""
+    what: str = ""
 
     @property
     def place(self) -> str:

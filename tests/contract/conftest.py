@@ -33,7 +33,7 @@ def materialised(source: Path, folder: Path) -> Path:
     defaults = "".join(f"{field} = {value}\n" for field, value in fields.items() if field not in said)
     below = "\n".join(f"[plugin.{line[1:]}" if line.startswith("[") else line for line in tables.splitlines())
     (made / "dagstack.toml").write_text(f"[plugin]\n{defaults}{top}\n{below}\n", encoding="utf-8")
-    (made / "plugin.py").write_text(code, encoding="utf-8")
+    (made / "plugin.py").write_text(code.rstrip() + "\n", encoding="utf-8")
     return made
 
 

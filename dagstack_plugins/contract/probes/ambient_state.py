@@ -78,10 +78,9 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     at_last = process()
     findings = [
         *_sighted(watch.sightings),
-        *_of_modules(changed(modules, camera.take()), camera),
+        *_of_modules(changed(modules, camera.take()), camera, stage),
         *_of_process(at_first, at_load, started, called, at_last),
         *(_patched(name) for name in patched(camera, others)),
-        *_read(camera, {*stage.hooks, "setup", "teardown"}),
     ]
     return {"findings": _as_dicts(each_once(findings)), "outcomes": first, "again": _again(stage, calls)}
 
@@ -152,27 +151,46 @@ def of_sighting(one: Sighting) -> Finding:
         hook=None if when else one.phase,
         file=one.file,
         line=one.line,
-        evidence={"what": one.what},
+        what=one.what,
     )
 
 
-def _of_modules(names: Iterable[str], camera: Camera) -> Iterator[Finding]:
+def _of_modules(names: Iterable[str], camera: Camera, stage: Stage) -> Iterator[Finding]:
+    """What changed, and what would on ways that the inputs did not lead to."""
+    written = dict(_written(camera, stage))
     modules = camera.modules()
     for name in names:
         module, _, variable = name.partition(":")
-        file = getattr(modules.get(module), "__file__", None)
-        yield Finding(
-            told=f"changes {variable!r}, which all instances of all hosts in a process share",
-            advice="keep state in the instance (made in setup), or in a resource",
-            file=file,
-            line=_line_of(file, variable),
-            evidence={"what": "module state"},
-        )
+        file = str(getattr(modules.get(module), "__file__", None))
+        line = written.pop((file, variable), None) or _line_of(file, variable)
+        yield _shared(variable, file, line)
+    for (file, variable), line in written.items():
+        yield _shared(variable, file, line)
 
 
-def _line_of(file: str | None, variable: str) -> int | None:
-    if file is None:
-        return None
+def _shared(variable: str, file: str, line: int | None) -> Finding:
+    return Finding(
+        told=f"changes {variable!r}, which all instances of all hosts in a process share",
+        advice="keep state in the instance (made in setup), or in a resource",
+        file=file,
+        line=line,
+        what="module state",
+    )
+
+
+def _written(camera: Camera, stage: Stage) -> Iterator[tuple[tuple[str, str], int]]:
+    """Where the plugin's code writes to names of its modules, by file and name."""
+    entries = {*stage.hooks, "setup", "teardown"}
+    cls = type(stage.plugin.instance)
+    # A file that is not the plugin's alone, such as a test's, has classes that are none of its business.
+    only = None if os.path.isdir(stage.subject.own) else {base.__name__ for base in cls.__mro__}  # noqa: PTH112
+    for module in camera.modules().values():
+        file = str(module.__file__)
+        for name, line in runtime_writes(Path(file), entries, only):
+            yield (file, name), line
+
+
+def _line_of(file: str, variable: str) -> int | None:
     starts = (
         f"{variable} ",
         f"{variable}=",
@@ -205,7 +223,7 @@ def _of_process(first: Any, load: Any, started: Any, called: Any, last: Any) -> 
                 yield Finding(
                     told=f"changes {name} {when}, which belongs to the whole process",
                     advice="leave to the host what is the host's; what setup changes, teardown must put back",
-                    evidence={"what": "process state"},
+                    what="process state",
                 )
                 break
 
@@ -214,18 +232,5 @@ def _patched(name: str) -> Finding:
     return Finding(
         told=f"sets {name}, which is another module's",
         advice="keep state in the instance, or in a resource",
-        evidence={"what": "process state"},
+        what="process state",
     )
-
-
-def _read(camera: Camera, entries: set[str]) -> Iterator[Finding]:
-    for module in camera.modules().values():
-        file = str(module.__file__)
-        for name, line in runtime_writes(Path(file), entries):
-            yield Finding(
-                told=f"changes {name!r}, which all instances of all hosts in a process share",
-                advice="keep state in the instance (made in setup), or in a resource",
-                file=file,
-                line=line,
-                evidence={"what": "module state"},
-            )

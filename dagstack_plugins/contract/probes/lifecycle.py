@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import threading
 import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -265,11 +267,19 @@ def _measured(
         for number in range(1, rounds + 1):
             _round(stage, calls)
             if number in moments:
-                gc.collect()
+                _drop_caches()
                 found.append(measure())
     finally:
         tracemalloc.stop()
     return found
+
+
+def _drop_caches() -> None:
+    """Python keeps the names of attributes that were looked up, thousands of them: they look like a leak."""
+    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        sys._clear_type_cache()
 
 
 def _round(stage: Stage, calls: list[tuple[str, Any]]) -> None:

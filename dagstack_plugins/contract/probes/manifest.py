@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from dagstack_plugins.contract.stage import NotStarted, Stage, filled_in
+from dagstack_plugins.contract.stage import NotStarted, Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
@@ -85,7 +85,7 @@ def _examples(stage: Stage) -> Iterator[Finding]:
             yield Finding(told=told, file=file, advice=f"it has: {', '.join(hooks)}")
             continue
         for example in [examples] if isinstance(examples, dict) else examples:
-            filled = filled_in(example, stage.scratch, stage.subject.own)
+            filled = stage.filled(example)
             try:
                 stage.codec(hook).accept(filled)
             except PayloadInvalid as error:

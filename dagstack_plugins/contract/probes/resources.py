@@ -55,7 +55,7 @@ def _findings(sightings: Iterable[Sighting]) -> Iterator[Finding]:
                 hook=None if when else one.phase,
                 file=one.file,
                 line=one.line,
-                evidence={"what": one.what},
+                what=one.what,
             )
 
 

@@ -24,7 +24,9 @@ def run(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
     store = Killing(kept, arguments["kill_after"])
     progress = ListProgress()
     blobs = FileBlobStore(kept / "blobs")
-    stage = Stage(subject, scratch, checkpoints=store, progress=progress, resources={"blob_store": blobs})
+    stage = Stage(
+        subject, scratch, checkpoints=store, progress=progress, resources={"blob_store": blobs}, given=kept / "given"
+    )
     hook = arguments["hook"]
     if hook not in stage.hooks:
         return {"missing": True}
