@@ -114,14 +114,18 @@ class ForkServer:
         try:
             self._channel.send(head + b"\n" + request)
             pid = json.loads(self._channel.receive(begun + 60))["pid"]
-            told = self._watched(pid, scratch, begun + seconds, seconds)
-            status = json.loads(self._channel.receive(time.monotonic() + 30))["status"]
         except (EOFError, TimeoutError):
             self.stop()
             raise PluginRegistryError(
-                "the server that plugins are tested by ended: the plugin killed it, or it can't be started "
-                f"({sys.executable} with this program's sys.path)"
+                f"the server that plugins are tested by can't be started: {sys.executable} with this program's sys.path"
             ) from None
+        try:
+            told = self._watched(pid, scratch, begun + seconds, seconds)
+            status = json.loads(self._channel.receive(time.monotonic() + 30))["status"]
+        except (EOFError, TimeoutError):
+            _end(pid)
+            self.stop()
+            told, status = "killed the process that it was forked from", 0
         return _ended(scratch, told or _how(status))
 
     def _watched(self, pid: int, scratch: Path, until: float, seconds: float) -> str:
@@ -138,7 +142,7 @@ class ForkServer:
                     os.kill(pid, signal.SIGUSR1)  # it tells where it is
                 time.sleep(min(0.2, _LAST_WORDS))
                 _end(pid)
-                return f"did not end within {seconds:g} s"
+                return f"did not end within {seconds:.3g} s"
 
     def stop(self) -> None:
         """End it, and what it forked."""

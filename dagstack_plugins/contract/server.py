@@ -22,7 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from dagstack_plugins.contract.guard import Guard, named_paths
 from dagstack_plugins.runtimes.channel import Channel
+from dagstack_plugins.wording import place_of, raised
 
 PROBES: Final = (
     "ambient_state",
@@ -138,7 +140,11 @@ def _child(head: dict[str, Any], request: bytes, ours: tuple[int, ...], channel:
         report = _settle_in(scratch)
         try:
             probe, arguments, path, environment = pickle.loads(request)
+            outside = tempfile.gettempdir()
             _take_over(path, environment, scratch)
+            subject, options = arguments
+            folders = [str(scratch), options.get("kept", str(scratch)), *named_paths(subject.config)]
+            Guard(folders, subject.own, outside).begin()
             module, _, name = probe.partition(":")
             told = {"told": getattr(importlib.import_module(module), name)(scratch, arguments)}
         except BaseException as error:
@@ -160,7 +166,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
         reason = "loaded" if of_manifest else "started"
     elif isinstance(error, PluginRegistryError):
         reason = "loaded"
-    return {"reason": reason, "message": str(error), "traceback": traceback.format_exc()}
+    cause = error.error if isinstance(error, NotStarted) else error
+    message = str(cause) if isinstance(cause, PluginRegistryError) else f"{raised(cause)}{place_of(cause)}"
+    return {"reason": reason, "message": message, "traceback": traceback.format_exc()}
 
 
 def _settle_in(scratch: Path) -> int:

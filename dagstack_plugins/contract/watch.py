@@ -20,7 +20,7 @@ import threading
 import time
 import weakref
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
@@ -29,6 +29,7 @@ from typing import Any, Final
 import attrs
 import forbiddenfruit  # type: ignore[import-untyped]
 
+from dagstack_plugins.contract.guard import HARMLESS, Guard, Use, below, guard_of_process, named_paths
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.resources import lent
 
@@ -92,16 +93,17 @@ class Watch:
 
     Args:
         own: the plugin's folder, or its one file.
-        scratch: the folder outside of which nothing is written.
+        scratch: the folder for all that is written.
+        guard: hears of files, sockets and processes; by default that of this process.
 
     Attributes:
         sightings: what was seen, each once.
         phase: what the plugin does now.
         named: paths that its configuration and payloads name.
-        configured: those that its configuration names: the user's own, where it may write.
     """
 
-    def __init__(self, own: str, scratch: Path) -> None:
+    def __init__(self, own: str, scratch: Path, guard: Guard | None = None) -> None:
+        self._guard = guard or guard_of_process()
         self._own = own if os.path.isfile(own) else f"{own.rstrip(os.sep)}{os.sep}"  # noqa: PTH113
         self._real = os.path.realpath(own) + ("" if os.path.isfile(own) else os.sep)  # noqa: PTH113
         self._scratch = f"{scratch}{os.sep}"
@@ -110,9 +112,6 @@ class Watch:
         self.named: list[str] = []
         self._lent: list[str] = []
         self._threads: weakref.WeakKeyDictionary[threading.Thread, Place] = weakref.WeakKeyDictionary()
-        self._busy = threading.local()
-        self.configured: tuple[str, ...] = ()
-        self._active = False
         self._also: Callable[[FrameType, str, Any], None] | None = None
 
     # Who is to blame
@@ -169,16 +168,15 @@ class Watch:
         Args:
             also: another profile function, called for each event too.
         """
-        self._active = True
         self._also = also
         _stand_in(self)
-        sys.addaudithook(self._audited)
+        self._guard.listener = self._audited
         threading.setprofile(self._profiled)
         sys.setprofile(self._profiled)
 
     def end(self) -> None:
-        """Look away; audit hooks can't be taken back."""
-        self._active = False
+        """Look away."""
+        self._guard.listener = None
         threading.setprofile(None)
         sys.setprofile(None)
 
@@ -211,63 +209,40 @@ class Watch:
 
     # Audit events
 
-    def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:
-        heard = _AUDITED.get(event)
-        if heard is None or not self._active or getattr(self._busy, "busy", False):
-            return
-        self._busy.busy = True
-        try:
-            heard(self, event, arguments, sys._getframe(1))
-        finally:
-            self._busy.busy = False
+    def _audited(self, event: str, arguments: tuple[Any, ...], frame: FrameType, uses: list[Use]) -> None:
+        for use in uses:
+            self._used(use, frame)
+        what = "socket" if event in _SOCKETS else "process" if event in _PROCESSES else ""
+        if what:
+            told = next((repr(argument) for argument in arguments if isinstance(argument, str | tuple | bytes)), "")
+            if self._saw(what, f"{event}({told})", frame, hosts=_LENDERS) and event in _STOPPED:
+                raise ConnectionRefusedError(f"the contract suite lets no plugin past its resources: {event}({told})")
 
-    def path_used(self, path: Any, told: str, frame: FrameType, *, writes: bool) -> None:
-        """The plugin opens, makes, moves or removes something.
-
-        Raises:
-            PermissionError: if it would write outside the folder for tests, whoever asks it to.
-        """
-        if isinstance(path, int) or path is None:
-            return
-        try:
-            name = os.fsdecode(path)
-        except TypeError:
-            return
-        if not writes and name.endswith((".py", ".pyc")) and not self.is_own(frame.f_code.co_filename):
-            return  # a library shows code, or imports it
-        absolute = os.path.realpath(name)
+    def _used(self, use: Use, frame: FrameType) -> None:
+        """The plugin opens, makes, moves or removes something."""
         host = self.blame(frame) is None
-        if host and writes and absolute.startswith(self._scratch):
-            self._lent.append(absolute)  # the host makes its plugin's tmpdir
+        if host and use.writes and use.path.startswith(self._scratch):
+            self._lent.append(use.path)  # the host makes its plugin's tmpdir
+        elif not use.writes and use.name.endswith((".py", ".pyc")) and not self.is_own(frame.f_code.co_filename):
+            return  # a library shows code, or imports it
+        elif host or use.path in HARMLESS:
             return
-        if host or absolute in _HARMLESS:
-            return
-        if not os.path.isabs(name) and not self._is_named(absolute):  # noqa: PTH117
-            self._saw("directory", f"{told} with the relative path {name!r}", frame, absolute)
-        elif not self._may(absolute, writes=writes):
-            self._saw("write" if writes else "read", told, frame, absolute)
-        if writes and not absolute.startswith(self._scratch) and not self._is_configured(absolute):
-            raise PermissionError(f"the contract suite lets nothing be written outside its own folder: {absolute}")
+        elif not os.path.isabs(use.name) and not self._is_named(use.path):  # noqa: PTH117
+            self._saw("directory", f"{use.told} with the relative path {use.name!r}", frame, use.path)
+        elif not self._may(use.path, writes=use.writes):
+            self._saw("write" if use.writes else "read", use.told, frame, use.path)
 
     def _may(self, path: str, *, writes: bool) -> bool:
-        if self._is_named(path) or any(_below(path, folder) for folder in self._lent):
+        if self._is_named(path) or any(below(path, folder) for folder in self._lent):
             return True
-        return not writes and (_below(path, self._own.rstrip(os.sep)) or path.startswith(_READABLE))
+        return not writes and (below(path, self._own.rstrip(os.sep)) or path.startswith(_READABLE))
 
     def _is_named(self, path: str) -> bool:
-        return any(_below(path, named) for named in self.named)
+        return any(below(path, named) for named in self.named)
 
-    def _is_configured(self, path: str) -> bool:
-        return any(_below(path, named) for named in self.configured)
-
-    def name_paths(self, value: Any, *, configured: bool = False) -> None:
+    def name_paths(self, value: Any) -> None:
         """Take note of all that may be a path in a configuration or a payload."""
-        for text in _strings(value):
-            path = os.path.realpath(text) if text and "\0" not in text else ""
-            if path not in ("", os.sep, os.getcwd()):  # noqa: PTH109
-                self.named.append(path)
-                if configured:
-                    self.configured = (*self.configured, path)
+        self.named += named_paths(value)
 
     @contextmanager
     def during(self, phase: str, payload: Any = None) -> Iterator[None]:
@@ -282,21 +257,6 @@ class Watch:
             del self.named[named:]
 
 
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}{os.sep}")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _strings(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _strings(item)
-
-
 _READABLE: Final = tuple(
     f"{path.rstrip(os.sep)}{os.sep}"
     for path in {
@@ -306,7 +266,6 @@ _READABLE: Final = tuple(
         *([sys.base_prefix] if sys.base_prefix not in ("/usr", "/usr/local") else []),
     }
 )
-_HARMLESS: Final = frozenset({os.devnull, "/dev/stdin", "/dev/stdout", "/dev/stderr"})
 
 # --- built-in functions -----------------------------------------------------------------------------------------------
 
@@ -507,89 +466,11 @@ def _date_reader(watch: Watch, name: str, cls: type = datetime.datetime) -> Call
 
 # --- audit events -----------------------------------------------------------------------------------------------------
 
-Heard = Callable[[Watch, str, tuple[Any, ...], FrameType], None]
-_WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-
-
-def _opened(watch: Watch, _: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-    path, mode, flags = arguments
-    if mode is None and _by(frame, (_LIBRARY,)) and not os.path.isabs(path):  # noqa: PTH117
-        return  # os.open below a descriptor of a folder, which isn't told, as in shutil.rmtree
-    writes = bool((flags or 0) & _WRITES)
-    watch.path_used(path, f"opens {path!r}{' for writing' if writes else ''}", frame, writes=writes)
-
-
-def _path(*places: tuple[int, int | None], writes: bool = True) -> Heard:
-    """Hear of paths, told by their positions among the arguments, each with that of the folder it is relative to."""
-
-    def heard(watch: Watch, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        for position, folder in places:
-            path = arguments[position]
-            told = f"{event}({path!r})"
-            if folder is not None and folder < len(arguments):
-                path = _below_descriptor(path, arguments[folder])
-            watch.path_used(path, told, frame, writes=writes)
-
-    return heard
-
-
-def _below_descriptor(path: Any, folder: Any) -> Any:
-    if not isinstance(folder, int) or folder < 0 or isinstance(path, int):
-        return path
-    try:
-        return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
-    except OSError:
-        return None
-
-
-def _database(watch: Watch, _: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-    path = arguments[0]
-    if isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path) not in ("", ":memory:"):
-        watch.path_used(path, f"sqlite3.connect({path!r})", frame, writes=True)
-
-
-def _reached(what: str) -> Heard:
-    def heard(watch: Watch, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
-        told = next((repr(argument) for argument in arguments if isinstance(argument, str | tuple | bytes)), "")
-        if watch._saw(what, f"{event}({told})", frame, hosts=_LENDERS) and event in _STOPPED:
-            raise ConnectionRefusedError(f"the contract suite lets no plugin past its resources: {event}({told})")
-
-    return heard
-
-
+_SOCKETS: Final = frozenset(
+    f"socket.{name}" for name in ("bind", "connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto")
+)
+_PROCESSES: Final = frozenset(
+    {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "pty.spawn"}
+)
 _STOPPED: Final = frozenset({"socket.connect", "socket.getaddrinfo", "socket.sendto"})
 """What a test never really does: it would reach the world outside."""
-
-_AUDITED: Final[Mapping[str, Heard]] = {
-    "open": _opened,
-    "os.mkdir": _path((0, 2)),
-    "os.remove": _path((0, 1)),
-    "os.rmdir": _path((0, 1)),
-    "os.rename": _path((0, 2), (1, 3)),
-    "os.link": _path((1, 3)),
-    "os.symlink": _path((1, 2)),
-    "os.truncate": _path((0, None)),
-    "os.chmod": _path((0, 2)),
-    "os.chown": _path((0, 3)),
-    "os.utime": _path((0, 3)),
-    "os.listdir": _path((0, None), writes=False),
-    "os.scandir": _path((0, None), writes=False),
-    "sqlite3.connect": _database,
-    **{
-        f"socket.{name}": _reached("socket")
-        for name in ("bind", "connect", "getaddrinfo", "gethostbyname", "gethostbyaddr", "sendto")
-    },
-    **{
-        name: _reached("process")
-        for name in (
-            "subprocess.Popen",
-            "os.system",
-            "os.fork",
-            "os.forkpty",
-            "os.posix_spawn",
-            "os.spawn",
-            "os.exec",
-            "pty.spawn",
-        )
-    },
-}

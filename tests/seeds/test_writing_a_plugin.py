@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 MANIFEST = """
@@ -95,3 +96,44 @@ def test_the_local_verification_passes(write: Any) -> None:
     main = write("smoke.py", SMOKE % BEYOND.strip())
     done = subprocess.run([sys.executable, main], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+CONTRACT = """
+    from dagstack.plugin_system import (
+        load_manifest,
+        run_contract_suite,
+        ALL_CHECKS,
+    )
+    from plugins.fixed_chunker.plugin import FixedChunker
+
+
+    def test_contract():
+        manifest = load_manifest("plugins/fixed-chunker/dagstack.toml")
+        result = run_contract_suite(
+            plugin_class=FixedChunker,
+            manifest=manifest,
+            checks=ALL_CHECKS,
+        )
+        assert result.ok, result.format_failures()
+"""
+
+
+def test_the_contract_tests_pass(write: Any, tmp_path: Path) -> None:
+    write("plugins/fixed-chunker/dagstack.toml", MANIFEST)
+    write("plugins/fixed-chunker/plugin.py", PLUGIN)
+    # The document imports from a name that its folder does not have; a link gives it both.
+    (tmp_path / "plugins/fixed_chunker").symlink_to("fixed-chunker")
+    write("test_contract.py", CONTRACT)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_contract.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_the_contract_holds_for_the_folder_too(write: Any, tmp_path: Path) -> None:
+    write("plugins/fixed-chunker/dagstack.toml", MANIFEST)
+    write("plugins/fixed-chunker/plugin.py", PLUGIN)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--contracts", "plugins"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed, 5 skipped" in done.stdout

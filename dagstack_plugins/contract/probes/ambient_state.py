@@ -60,7 +60,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     at_first = process()
     watch.begin()
     stage = Stage(subject, scratch)
-    watch.name_paths(stage.config, configured=True)
+    watch.name_paths(stage.config)
     at_load, modules, others = process(), camera.take(), foreign(camera)
     calls = plan(arguments["inputs"])
     with watch.during("setup"):

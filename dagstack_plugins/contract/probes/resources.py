@@ -29,7 +29,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     watch = Watch(subject.own, scratch)
     watch.begin()
     stage = Stage(subject, scratch)
-    watch.name_paths(stage.config, configured=True)
+    watch.name_paths(stage.config)
     try:
         for _ in range(2):
             with watch.during("setup"):

@@ -1,0 +1,111 @@
+"""``dagstack-plugins test``: the contract suite, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+READS = """
+import os
+
+
+class Reads:
+    def execute(self, args):
+        return "HOME" in os.environ
+"""
+REFUSES = """
+class Refuses:
+    def execute(self, args):
+        raise ValueError("no")
+"""
+ALONE = ("--check", "manifest", "--check", "ambient_state", "--check", "boundaries")
+
+
+@pytest.fixture
+def made(project: Any) -> Any:
+    project.plugin("echo")
+    project.plugin("reads", READS)
+    return project
+
+
+def test_a_table_of_plugins_by_checks(made: Any) -> None:
+    done = made.run("test", "plugins")
+    assert (done.status, done.err) == (1, "")
+    lines = done.out.splitlines()
+    assert lines[0].endswith("┌ manifest")
+    assert lines[11].endswith("│ ┌ chain")
+    assert lines[12] == "tool/echo  ✓ ✓ ✓ ✓ ✓ ✓ ✓ - - - - -"
+    assert lines[13] == "tool/reads ✓ ✗ ✓ ✓ ✓ ✓ ✓ - - - - -"
+    assert "tool/reads breaks invariant 1, ambient_state, hook 'execute': uses os.environ['HOME']" in done.out
+    assert "plugins/reads/plugin.py:6" in done.out
+    assert lines[-1] == "2 plugins: 1 failed, 13 passed, 12 not applicable"
+
+
+def test_all_is_well(made: Any) -> None:
+    done = made.run("test", *ALONE, "plugins/echo", PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.status == 0
+    assert "tool/echo . . ." in done.out
+    assert "ok: 1 plugin: 3 passed, 1 not applicable" in done.out
+
+
+def test_as_json(made: Any) -> None:
+    done = made.run("test", "--json", *ALONE, "plugins")
+    assert done.status == 1
+    results = done.json["results"]
+    assert done.json["ok"] is False
+    assert {result["plugin"] for result in results} == {"tool/echo", "tool/reads"}
+    [failed] = [result for result in results if result["status"] == "failed"]
+    assert failed["violations"][0]["line"] == 6
+
+
+def test_what_is_not_proven_is_told_once(project: Any) -> None:
+    project.plugin("refuses", REFUSES)
+    project.plugin("needs", more='[plugin.resources]\nrequired = ["pool"]\n')
+    done = project.run("test", *ALONE, "plugins")
+    assert done.status == 1
+    assert "tool/refuses ✓ ✓ ?" in done.out
+    assert done.out.count("requires the resource 'pool', which nobody gave") == 1
+    assert "not proven: tool/needs: ambient_state, boundaries[get_schema], boundaries[execute]: it requires" in done.out
+
+
+def test_a_broken_manifest_stops_no_other(made: Any) -> None:
+    made.plugin("odd", priorty=1)
+    done = made.run("test", *ALONE, "plugins")
+    assert done.status == 1
+    assert "did you mean 'priority'" in done.out
+    assert "tool/echo" in done.out
+
+
+def test_excuses(project: Any) -> None:
+    project.plugin(
+        "reads", READS, more='[plugin.contract.excused]\nambient_state = "why not"\nboundaries = "in case"\n'
+    )
+    done = project.run("test", *ALONE, "plugins")
+    assert done.status == 0
+    assert "tool/reads ✓ e ✓" in done.out
+    assert "note: tool/reads: boundaries[execute] passes, so that its excuse can go" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        ((), 2, "Missing argument 'PATH...'"),
+        (("nowhere",), 2, "does not exist"),
+        (("--check", "boundary", "plugins"), 2, "did you mean 'boundaries'"),
+        (("--timeout", "0", "plugins"), 2, "0.0 is not in the range"),
+        (("--examples", "0", "plugins"), 2, "0 is not in the range"),
+        (("--hookspecs", "plugins", "plugins"), 1, "plugins"),
+    ],
+)
+def test_wrong_command_lines(made: Any, arguments: tuple[str, ...], status: int, told: str) -> None:
+    done = made.run("test", *arguments)
+    assert done.status == status
+    assert told in done.err + done.out
+
+
+def test_a_folder_without_a_plugin(project: Any) -> None:
+    (project.root / "empty").mkdir()
+    done = project.run("test", "empty")
+    assert (done.status, done.out) == (1, "")
+    assert "there is no plugin in empty" in done.err
