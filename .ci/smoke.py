@@ -13,7 +13,12 @@ assert PluginRegistry is dagstack_plugins.PluginRegistry
 
 for name in dagstack_plugins.__all__:  # none of them needs an extra to be looked at
     getattr(dagstack_plugins, name)
-for part, extra in ((dagstack_plugins.HttpxClient, "[http]"), (lambda: dagstack_plugins.S3BlobStore("b"), "[s3]")):
+needy = (
+    (dagstack_plugins.HttpxClient, "[http]"),
+    (lambda: dagstack_plugins.S3BlobStore("b"), "[s3]"),
+    (dagstack_plugins.run_contract_suite, "[contract]"),
+)
+for part, extra in needy:
     try:
         part()
     except ImportError as error:

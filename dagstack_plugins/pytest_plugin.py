@@ -80,6 +80,15 @@ def _count(text: str) -> int:
 _AGES: Final = 1e6
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Say at once what is missing."""
+    if _is_on(config):
+        from dagstack_plugins.contract.needs import unmet
+
+        if told := unmet():
+            raise pytest.UsageError(told)
+
+
 def _is_on(config: pytest.Config) -> bool:
     return bool(config.getoption("--contracts") or config.getini("contracts"))
 

@@ -70,18 +70,20 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not (PAGES[page].parent / link).exists()] == []
 
 
-def test_the_tests_of_a_page_pass(folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize(("page", "passed"), [("resources.md", 3), ("contract.md", 2)])
+def test_the_tests_of_a_page_pass(folders: dict[str, Path], page: str, passed: int) -> None:
     pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
-    code, said, errors = run(pytest_alone, folders["resources.md"])
+    code, said, errors = run(pytest_alone, folders[page])
     assert code == 0, said + errors
-    assert said.splitlines()[-1].startswith("3 passed")
+    assert said.splitlines()[-1].startswith(f"{passed} passed")
 
 
 def test_every_page_was_looked_at() -> None:
     assert {page: len(FILE.findall(path.read_text("utf-8"))) for page, path in PAGES.items()} == {
         "README.md": 7,
+        "contract.md": 1,
         "hosts.md": 6,
         "plugins.md": 5,
         "resources.md": 4,
     }
-    assert len(SESSIONS) == 4
+    assert len(SESSIONS) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = click.FloatRange(0, min_open=True)
 _COUNT: Final = click.IntRange(1)
-_NEEDED: Final = ("blockbuster", "hypothesis", "psutil")
 _SIGNS: Final = {
     "failed": ("✗", "F"),
     "not_proven": ("?", "?"),
@@ -65,10 +63,12 @@ def test(
     Exit status: 0 if all is well, 1 if something failed, is not proven, or no plugin was found, 2 for a wrong command
     line. `pytest --contracts` runs the same checks as tests.
     """
-    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
-        complain(f'the contract suite needs {", ".join(missing)}: pip install "dagstack-plugins[contract]"')
-        return 1
+    from dagstack_plugins.contract.needs import unmet
     from dagstack_plugins.contract.suite import ALL_CHECKS, check_names
+
+    if told := unmet():
+        complain(told)
+        return 1
 
     own_stdout()
     wanted = checks or ALL_CHECKS

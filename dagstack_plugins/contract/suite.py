@@ -12,11 +12,13 @@ import attrs
 
 from dagstack_plugins.contract.bench import Bench, Broke, Notes, ProbeFailed, Trial, home_of, shared_bench
 from dagstack_plugins.contract.judges import JUDGES
+from dagstack_plugins.contract.needs import unmet
 from dagstack_plugins.contract.results import CheckResult, CheckStatus, SuiteResult
 from dagstack_plugins.contract.subject import Subject, subject_of
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import VIOLATIONS, Finding, violation
 from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.kinds.builtin import MIDDLEWARE
 from dagstack_plugins.kinds.model import Dispatch, Kind
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.resources.offers import STANDARD
@@ -83,6 +85,8 @@ def not_applicable(check: str, manifest: PluginManifest, kind: Kind | None) -> s
     if kind is None:
         return ""
     dispatches = {hook.dispatch for hook in kind.hooks.values()}
+    if check == "chain" and kind.name == MIDDLEWARE:
+        return "middleware goes round calls: what it returns is checked as what goes in or comes out of those"
     if check == "chain" and Dispatch.CHAIN not in dispatches:
         return f"kind {kind.name!r} has no chain"
     if check == "fallback" and Dispatch.CAPABILITY not in dispatches:
@@ -122,10 +126,13 @@ def run_contract_suite(
     Raises:
         ManifestInvalid, FileNotFoundError: if the manifest can't be read.
         HookspecInvalid: if there is no hookspec where ``hookspecs`` says.
+        ImportError: without the extra ``contract``, and where there is no POSIX.
         TypeError, ValueError: if something was given that can't be used; the message says what.
 
     .. versionadded:: 0.1
     """
+    if told := unmet():
+        raise ImportError(told)
     subject = subject_of(
         _as_manifest(manifest),
         plugin_class,
