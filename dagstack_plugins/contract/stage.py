@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import inspect
 import json
 import logging
-import os
 import pickle
 import shutil
 import threading
@@ -23,7 +21,10 @@ import attrs
 from dagstack_plugins.calls import StopChain
 from dagstack_plugins.checkpoints import CheckpointStore
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.contract.diary import enter
 from dagstack_plugins.contract.inputs import Strategy, strategy
+from dagstack_plugins.contract.loop import Loop
+from dagstack_plugins.contract.outcome import Outcome
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.discovery.loading import LoadedFolder
 from dagstack_plugins.discovery.sources import FolderSource
@@ -61,85 +62,6 @@ class NotStarted(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-@attrs.frozen
-class Outcome:
-    """What came of one call.
-
-    Attributes:
-        value: what the plugin's method returned, as it is.
-        error: what it raised, if it did.
-        stopped: whether it stopped a chain.
-        awaited: whether there was anything to await.
-        changed: what became of the payload, or of the one before, if the plugin changed that.
-    """
-
-    value: Any = None
-    error: BaseException | None = None
-    stopped: bool = False
-    awaited: bool = False
-    changed: Any = None
-
-    @property
-    def exits(self) -> bool:
-        """Whether it tried to end its host."""
-        return isinstance(self.error, SystemExit | KeyboardInterrupt)
-
-    def told(self) -> dict[str, Any]:
-        """The outcome as JSON, to compare it with that of another call."""
-        if self.error is not None:
-            return {"error": type(self.error).__name__, "message": raised(self.error)}
-        try:
-            return {"value": to_json(self.value), "stopped": self.stopped}
-        except Exception as error:
-            return {"unfit": raised(error)}
-
-
-class Loop:
-    """An event loop in a thread of its own: what plugins live on."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._serve, name="contract-loop", daemon=True)
-        self.thread.start()
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        while not self.loop.is_closed():
-            with suppress(BaseException):  # a task of the plugin that exits
-                self.loop.run_forever()
-                return
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there, and wait for it."""
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-        def start() -> None:
-            task = self.loop.create_task(_kept(coroutine))
-            task.add_done_callback(lambda done: future.set_result(done.result()))  # type: ignore[arg-type]
-
-        self.loop.call_soon_threadsafe(start)
-        outcome: Any = future.result()
-        if outcome[1] is not None:
-            raise outcome[1]
-        value: T = outcome[0]
-        return value
-
-    def end(self) -> None:
-        """End it."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
-        if not self.loop.is_running():
-            self.loop.close()
-
-
-async def _kept(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
-    """A task that raises SystemExit would end the loop: it is carried out as a value."""
-    try:
-        return await coroutine, None
-    except BaseException as error:
-        return None, error
 
 
 class Stage:
@@ -467,24 +389,6 @@ class Stage:
 def _fakes(folder: Path, name: str, module: str) -> ModuleType:
     """The module that makes resources for tests, loaded once: it is not the plugin's."""
     return LoadedFolder(folder, f"{name}_contract", str(folder.resolve())).load(module)
-
-
-def enter(scratch: Path, phase: str, payload: Any = None) -> None:
-    """Write down what begins, for who finds this process dead.
-
-    Args:
-        scratch: the scratch folder.
-        phase: ``load``, ``setup``, ``teardown``, or the name of a hook; no hook has one of those names.
-        payload: what the hook is called with.
-    """
-    with suppress(OSError, ValueError):
-        os.pwrite(_diary(scratch), json.dumps({"phase": phase, "payload": payload}).encode() + b"\n", 0)
-
-
-@cache
-def _diary(scratch: Path) -> int:
-    """Opened once: it is written to before each call."""
-    return os.open(scratch / "phase", os.O_WRONLY | os.O_CREAT, 0o600)
 
 
 def _changed(before: str, payload: Any) -> Any:

@@ -13,7 +13,8 @@ from hypothesis.errors import HypothesisException
 
 from dagstack_plugins.contract.bench import as_call, readable
 from dagstack_plugins.contract.inputs import NoInput
-from dagstack_plugins.contract.stage import Outcome, Stage
+from dagstack_plugins.contract.outcome import Outcome
+from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
