@@ -9,7 +9,7 @@ import attrs
 
 from dagstack_plugins.contract.bench import Trial, Where, as_call
 from dagstack_plugins.contract.resuming import judge_resume
-from dagstack_plugins.contract.verdict import Verdict
+from dagstack_plugins.contract.verdict import Verdict, unanswered
 from dagstack_plugins.contract.violations import Finding
 
 _INPUTS: Final = 12
@@ -37,7 +37,11 @@ def _ambient_state(trial: Trial) -> Verdict:
         findings += different(trial, calls, seen["outcomes"], elsewhere, "in another process")
     if on_loops(seen["again"]):
         findings += different(trial, calls, seen["outcomes"], seen["again"], "on a fresh event loop")
-    return Verdict.of(findings, "" if findings else f"{len(calls)} calls on three hosts")
+    if findings or not calls:
+        return Verdict.of(findings)
+    if all("error" in one for one in seen["outcomes"]):
+        return unanswered(calls[-1][0], len(calls), seen["outcomes"][-1]["message"])
+    return Verdict.of((), f"{len(calls)} calls on three hosts")
 
 
 def different(
@@ -109,9 +113,7 @@ def _idempotency(trial: Trial) -> Verdict:
 
     alone = host(payloads, alone=True)
     if all("error" in one for one in alone):
-        return Verdict.not_proven(
-            f"the hook raised on each of {len(alone)} inputs; give one: [contract.examples] {trial.hook} = [{{…}}]"
-        )
+        return unanswered(trial.hook, len(alone), alone[-1]["error"])
     calls = [(trial.hook, payload) for payload in payloads]
     runs = (
         ("again, with other inputs between", calls * 2, host(payloads * 2), alone * 2),
@@ -157,6 +159,8 @@ def _determinism(trial: Trial) -> Verdict:
     if not findings:
         others = trial.run("determinism:elsewhere", where="elsewhere", hook=trial.hook, payloads=payloads)["answers"]
         findings = list(_unequal(trial, payloads, seen, others))
+    if not findings and not any(answer.startswith("{") for answer in seen["answers"]):
+        return unanswered(trial.hook, len(payloads), seen["answers"][-1])
     return Verdict.of(findings, "" if findings else f"{len(payloads)} inputs, equal to the byte")
 
 

@@ -9,7 +9,7 @@ import logging
 import pickle
 import shutil
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,8 @@ from dagstack_plugins.contract.inputs import Strategy, strategy
 from dagstack_plugins.contract.loop import Loop
 from dagstack_plugins.contract.outcome import Outcome
 from dagstack_plugins.contract.subject import Subject
+from dagstack_plugins.contract.verdict import Verdict, unanswered
+from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.discovery.loading import LoadedFolder
 from dagstack_plugins.discovery.sources import FolderSource
 from dagstack_plugins.dispatch.implementation import invoker
@@ -336,6 +338,14 @@ class Stage:
             return {"value": to_json(getattr(proxy.sync, hook)(payload))}
         except Exception as error:
             return {"error": type(error).__name__, "message": raised(error)}
+
+    def verdict(self, findings: Iterable[Finding], reason: str = "") -> Verdict:
+        """What a check says that called it; where it answered nothing, that nothing was found proves nothing."""
+        verdict = Verdict.of(findings, reason)
+        if verdict.findings or not self.called or self.answered:
+            return verdict
+        hook, raised_last = next(iter(self.failures.items()))
+        return unanswered(hook, sum(self.called.values()), raised_last)
 
     def _call_of(self, hook: str) -> Callable[[Any], Any]:
         if hook not in self._calls:

@@ -54,3 +54,17 @@ class Verdict:
         """What ``to_dict`` gave."""
         findings = tuple(Finding(**finding) for finding in data["findings"])
         return cls(CheckStatus(data["status"]), data["reason"], findings)
+
+
+def unanswered(hook: str, calls: int, last: str) -> Verdict:
+    """What a check says of a plugin whose hooks raise on every input.
+
+    Args:
+        hook: one of the hooks.
+        calls: how many calls there were.
+        last: the last error.
+    """
+    return Verdict.not_proven(
+        f"each of {calls} calls raised, the last one {last}; give an input that is answered: "
+        f"[contract.examples] {hook} = [{{…}}]"
+    )

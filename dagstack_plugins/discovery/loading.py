@@ -212,8 +212,12 @@ def only_class(module: ModuleType, hooks: Collection[str], kind: str, file: str)
         advice = "write the plugin's class in entry_point"
     else:
         problem = f"no class that implements a hook of kind {kind!r} {told}"
+        unfinished = [cls for cls in classes if inspect.isabstract(cls) and implements(cls, hooks)]
         slips = [(cls.__name__, name, hook) for cls in classes for name, hook in nearly_hooks(cls, hooks)]
         advice = "a plugin is a class with a method named like the hook"
-        if slips:
+        if unfinished:
+            lacking = ", ".join(sorted(getattr(unfinished[0], "__abstractmethods__", ())))
+            advice = f"{unfinished[0].__name__} is abstract, it lacks {lacking}"
+        elif slips:
             advice = "{} has {!r}, did you mean {!r}?".format(*slips[0])
     raise PluginLoadError(f"{file} defines {problem}; {advice}", file=file)

@@ -111,6 +111,8 @@ def test_an_abstract_class_alone_is_told_of(registry: PluginRegistry, plugin: Wr
     told = refusal(registry, plugin("echo", code))
     assert "Base" in told
     assert "abstract" in told
+    assert "Base is abstract, it lacks execute" in told
+    assert "did you mean" not in told
 
 
 def test_a_named_abstract_class_is_refused(registry: PluginRegistry, plugin: WritePlugin) -> None:

@@ -16,7 +16,7 @@ from dagstack_plugins.contract.inputs import NoInput
 from dagstack_plugins.contract.outcome import Outcome
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
-from dagstack_plugins.contract.verdict import Verdict
+from dagstack_plugins.contract.verdict import Verdict, unanswered
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.errors import PayloadInvalid
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
@@ -33,7 +33,7 @@ def probe(scratch: Path, given_: tuple[Subject, dict[str, Any]]) -> dict[str, An
         return Verdict.not_applicable(f"the plugin has no {hook!r}").to_dict()
     with stage.running():
         search = Search(stage, hook, lambda payload: breach(stage, hook, payload), arguments["seconds"])
-        return search.verdict("boundaries").to_dict()
+        return search.verdict().to_dict()
 
 
 Check = Callable[[Any], "Finding | None"]
@@ -65,7 +65,7 @@ class Search:
         self._tried = 0
         self._best: tuple[int, Finding] | None = None
 
-    def verdict(self, check: str) -> Verdict:
+    def verdict(self) -> Verdict:
         """What came of it."""
         try:
             self._examples()
@@ -78,17 +78,14 @@ class Search:
                 return Verdict.not_proven(f"{error}; give some inputs: [contract.examples] {self._hook} = [{{…}}]")
         if self._best is not None:
             return Verdict.of([self._best[1]])
-        return self._unless_all_failed(check)
+        return self._unless_all_failed()
 
-    def _unless_all_failed(self, check: str) -> Verdict:
+    def _unless_all_failed(self) -> Verdict:
         answered, failed = self._stage.answered.get(self._hook, 0), self._stage.failures.get(self._hook)
         if not self._tried:
             return Verdict.not_proven("no input was tried in the time that there was")
         if not answered and failed is not None:
-            return Verdict.not_proven(
-                f"{check}: the hook raised on each of {self._tried} inputs, the last time {failed}; "
-                f"give one that it answers: [contract.examples] {self._hook} = [{{…}}]"
-            )
+            return unanswered(self._hook, self._tried, failed)
         return Verdict.of((), f"{self._tried} inputs, {answered} answered")
 
     def _examples(self) -> None:

@@ -49,7 +49,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     if not found:
         found = _on_the_loop(stage, watch, calls) if model == "async" else _in_the_caller(stage, watch, calls)
     watch.end()
-    return Verdict.of(each_once(found)).to_dict()
+    return stage.verdict(each_once(found)).to_dict()
 
 
 def _colours(stage: Stage, model: str) -> Iterator[Finding]:
@@ -187,7 +187,7 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls) -> Verdict:
             if answer.get("error", answer) != expected[number].get("error", expected[number]):
                 hook, payload = calls[number]
                 return Verdict.of([_raced(subject, hook, payload, expected[number], answer)])
-    return Verdict.of((), f"{_CALLERS} threads at once, {_ROUNDS} times")
+    return alone.verdict((), f"{_CALLERS} threads at once, {_ROUNDS} times")
 
 
 def _raced(subject: Subject, hook: str, payload: Any, expected: Any, answer: Any) -> Finding:
@@ -223,4 +223,4 @@ def _in_processes(subject: Subject, scratch: Path, calls: Calls) -> Verdict:
                     )
                 ]
             )
-    return Verdict.of((), f"{len(calls)} calls in worker processes")
+    return here.verdict((), f"{len(calls)} calls in worker processes")

@@ -141,7 +141,7 @@ def chain(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
         return Verdict.not_applicable(f"the plugin has no {hook!r}").to_dict()
     with stage.running():
         search = Search(stage, hook, lambda payload: _passes_on(stage, hook, payload), arguments["seconds"])
-        return search.verdict("chain").to_dict()
+        return search.verdict().to_dict()
 
 
 def _passes_on(stage: Stage, hook: str, payload: Any) -> Finding | None:

@@ -21,7 +21,6 @@ from dagstack_plugins.contract.bench import as_call
 from dagstack_plugins.contract.probes.ambient_state import outcomes, plan
 from dagstack_plugins.contract.stage import NotStarted, Stage
 from dagstack_plugins.contract.subject import Subject
-from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.contract.watch import Place, Watch
 from dagstack_plugins.errors import TeardownErrors
@@ -61,7 +60,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     if not found and not arguments["named"]:
         found = _growth(stage, watch, plan(arguments["inputs"]), arguments["seconds"])
     stage.leave()
-    return Verdict.of(found).to_dict()
+    return stage.verdict(found).to_dict()
 
 
 class Births:

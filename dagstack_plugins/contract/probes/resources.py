@@ -10,7 +10,6 @@ from typing import Any, Final
 from dagstack_plugins.contract.probes.ambient_state import each_once, outcomes, plan
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
-from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.contract.watch import Sighting, Watch
 from dagstack_plugins.errors import TeardownErrors
@@ -42,7 +41,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     finally:
         stage.leave()
         watch.end()
-    return Verdict.of(each_once(_findings(watch.sightings))).to_dict()
+    return stage.verdict(each_once(_findings(watch.sightings))).to_dict()
 
 
 def _findings(sightings: Iterable[Sighting]) -> Iterator[Finding]:
