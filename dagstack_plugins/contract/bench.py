@@ -20,6 +20,12 @@ Where = Literal["here", "elsewhere"]
 
 _ELSEWHERE: Final = {"TZ": "XXX-5:45", "LANG": "C", "LC_ALL": "C", "USER": "somebody", "HOSTNAME": "elsewhere"}
 """A time zone that no machine is set to, and a locale that few are."""
+_FOR_CALLS: Final = 0.1
+"""How much of a check's time may go into one call of each input."""
+_QUICK: Final = 1e-4
+_WATCHED: Final = 5
+"""How much longer a call takes while it is watched, where it is all Python."""
+_LEAST: Final = 2
 _MARGIN: Final = 0.8
 """How much of a check's time a probe plans to use."""
 
@@ -148,6 +154,9 @@ class Trial:
         if self.notes.inputs is None:
             self.notes.inputs = self.run("ambient_state:inputs", number=subject.examples)
         made = self.notes.inputs
+        # Each is used several times by each check.
+        affordable = self.timeout * _FOR_CALLS / (max(made["pace"], _QUICK) * _WATCHED) / max(1, len(made["made"]))
+        number = max(_LEAST, min(number, int(affordable)))
         return {hook: made["given"][hook] + spread(payloads, number) for hook, payloads in made["made"].items()}
 
     def run(self, probe: str, /, where: Where = "here", **arguments: Any) -> Any:

@@ -209,7 +209,7 @@ def _verdict(trial: Trial, case: Case) -> Verdict:
         home = home_of(broke.ended.phase, trial.hooks)
         if case.check == home or (home == "boundaries" and case.check == "fallback"):
             return Verdict.of([broke.finding])
-        told = f"{broke.finding.told} (see `{home}`)"
+        told = f"{broke.finding.told} (see `{home}`; a slow plugin needs a longer timeout)"
         known = home != "boundaries"  # all other checks would meet the same
     except ProbeFailed as failed:
         if not failed.reason:

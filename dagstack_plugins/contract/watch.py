@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import calendar
 import datetime
+import functools
 import locale
 import os
 import random
@@ -23,7 +24,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import FrameType, ModuleType
 from typing import Any, Final
 
 import attrs
@@ -34,6 +35,7 @@ from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.resources import lent
 
 Place = tuple[str, int]
+ProfileFunction = Callable[[FrameType, str, Any], None]
 
 _PACKAGE: Final = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 _LIBRARY: Final = f"{sysconfig.get_path('stdlib')}{os.sep}"
@@ -112,7 +114,6 @@ class Watch:
         self.named: list[str] = []
         self._lent: list[str] = []
         self._threads: weakref.WeakKeyDictionary[threading.Thread, Place] = weakref.WeakKeyDictionary()
-        self._also: Callable[[FrameType, str, Any], None] | None = None
 
     # Who is to blame
 
@@ -162,17 +163,17 @@ class Watch:
 
     # Calls
 
-    def begin(self, also: Callable[[FrameType, str, Any], None] | None = None) -> None:
+    def begin(self, also: ProfileFunction | None = None) -> None:
         """Watch from now on.
 
         Args:
             also: another profile function, called for each event too.
         """
-        self._also = also
         _stand_in(self)
         self._guard.listener = self._audited
-        threading.setprofile(self._profiled)
-        sys.setprofile(self._profiled)
+        profiler = self._profiler(also)
+        threading.setprofile(profiler)
+        sys.setprofile(profiler)
 
     def end(self) -> None:
         """Look away."""
@@ -180,32 +181,45 @@ class Watch:
         threading.setprofile(None)
         sys.setprofile(None)
 
-    def _profiled(self, frame: FrameType, event: str, argument: Any) -> None:
-        if self._also is not None:
-            self._also(frame, event, argument)
-        if event == "c_call":
-            looked_for = _BUILT_IN.get(getattr(argument, "__name__", None))
-            if looked_for is not None and (seen := looked_for(argument.__self__, frame)) is not None:
-                self._saw(*seen, frame)
-        elif event == "call":
-            code = frame.f_code
-            if code in _PYTHON and frame.f_back is not None:
-                self._python(code, frame)
+    def _profiler(self, also: ProfileFunction | None) -> ProfileFunction:
+        """The profile function; called so often that what it needs is at hand, and a frame's code is not.
 
-    def _python(self, code: CodeType, frame: FrameType) -> None:
-        caller = frame.f_back
-        if code is _START_THREAD:
-            place = self.blame(caller)
-            thread = frame.f_locals.get("self")
-            if place is not None and isinstance(thread, threading.Thread):
-                self._threads[thread] = place
-        elif code is _UNDECLARED:
-            if (place := self.blame(caller, hosts=())) is not None:
-                told = f"ctx.resources.{frame.f_locals['name']}, which its manifest does not declare"
-                self.sightings[Sighting("undeclared", told, self.phase, *place)] = None
-        elif caller is not None and not _by(caller, _WAITS):
-            what, told = _PYTHON[code]
-            self._saw(what, told + _key_told(frame), caller)
+        Reading that raises an audit event, and with it our own hook.
+        """
+        built_in, saw = _BUILT_IN.get, self._saw
+
+        def profiled(frame: FrameType, event: str, argument: Any) -> None:
+            if event == "c_call":
+                looked_for = built_in(argument.__name__)
+                if looked_for is not None and (seen := looked_for(argument.__self__, frame)) is not None:
+                    saw(*seen, frame)
+
+        if also is None:
+            return profiled
+
+        def both(frame: FrameType, event: str, argument: Any) -> None:
+            also(frame, event, argument)
+            profiled(frame, event, argument)
+
+        return both
+
+    # Functions of Python that stand-ins tell of
+
+    def ambient(self, what: str, told: str, frame: FrameType) -> None:
+        """Something ambient is used, but not by a library that only waits."""
+        if not _by(frame, _WAITS):
+            self._saw(what, told, frame)
+
+    def starts(self, thread: threading.Thread, frame: FrameType) -> None:
+        """A thread is about to start."""
+        if (place := self.blame(frame)) is not None:
+            self._threads[thread] = place
+
+    def undeclared(self, name: str, frame: FrameType) -> None:
+        """A resource is read that the manifest does not declare."""
+        if (place := self.blame(frame, hosts=())) is not None:
+            told = f"ctx.resources.{name}, which its manifest does not declare"
+            self.sightings[Sighting("undeclared", told, self.phase, *place)] = None
 
     # Audit events
 
@@ -360,33 +374,6 @@ _BUILT_IN: Final[dict[str | None, Looked]] = {
     **{name: _of_module("posix", "order")(name) for name in ("listdir", "scandir")},
 }
 
-_START_THREAD: Final = threading.Thread.start.__code__
-_UNDECLARED: Final = lent._undeclared.__code__
-_PYTHON: Final[dict[CodeType, tuple[str, str]]] = {
-    _START_THREAD: ("", ""),
-    _UNDECLARED: ("", ""),
-    vars(PluginRegistry)["resource_registry"].fget.__code__: ("registry", "ctx.registry.resource_registry"),
-    **{
-        getattr(type(os.environ), name).__code__: ("environment", told)
-        for name, told in (
-            ("__getitem__", "os.environ"),
-            ("__setitem__", "os.environ"),
-            ("__delitem__", "os.environ"),
-            ("__iter__", "os.environ, all of it"),
-            ("copy", "os.environ, all of it"),
-        )
-    },
-    calendar._localized_day.__getitem__.__code__: ("locale", "calendar.day_name"),
-    calendar._localized_month.__getitem__.__code__: ("locale", "calendar.month_name"),
-    asyncio.BaseEventLoop.time.__code__: ("interval", "loop.time()"),
-    asyncio.new_event_loop.__code__: ("loop", "asyncio.new_event_loop()"),
-}
-
-
-def _key_told(frame: FrameType) -> str:
-    key = frame.f_locals.get("key")
-    return f"[{key!r}]" if key is not None else ""
-
 
 class _StandIn:
     """Stands for a function of ``time``, as only its arguments say whether it looks at a clock.
@@ -436,6 +423,51 @@ def _stand_in(watch: Watch) -> None:
     for name in ("now", "utcnow"):
         forbiddenfruit.curse(datetime.datetime, name, classmethod(_date_reader(watch, name)))
     forbiddenfruit.curse(datetime.date, "today", classmethod(_date_reader(watch, "today", datetime.date)))
+    _go_round_python(watch)
+
+
+def _go_round_python(watch: Watch) -> None:
+    """Put functions round those of Python's own that a profile function would have to look for in each call."""
+
+    def ambient(what: str, told: str) -> Tell:
+        return lambda frame, _: watch.ambient(what, told, frame)
+
+    def of_key(frame: FrameType, arguments: tuple[Any, ...]) -> None:
+        watch.ambient("environment", f"os.environ[{arguments[1]!r}]", frame)
+
+    environ = type(os.environ)
+    for name in ("__getitem__", "__setitem__", "__delitem__"):
+        _go_round(environ, name, of_key)
+    for name in ("__iter__", "copy"):
+        _go_round(environ, name, ambient("environment", "os.environ, all of it"))
+    _go_round(threading.Thread, "start", lambda frame, arguments: watch.starts(arguments[0], frame))
+    _go_round(asyncio.BaseEventLoop, "time", ambient("interval", "loop.time()"))
+    for module in (asyncio, asyncio.events):
+        _go_round(module, "new_event_loop", ambient("loop", "asyncio.new_event_loop()"))
+    _go_round(calendar._localized_day, "__getitem__", ambient("locale", "calendar.day_name"))
+    _go_round(calendar._localized_month, "__getitem__", ambient("locale", "calendar.month_name"))
+    _go_round(lent, "_undeclared", lambda frame, arguments: watch.undeclared(arguments[0], frame))
+    registry = vars(PluginRegistry)["resource_registry"].fget
+
+    def read(self: PluginRegistry) -> Any:
+        watch.ambient("registry", "ctx.registry.resource_registry", sys._getframe(1))
+        return registry(self)
+
+    setattr(PluginRegistry, "resource_registry", property(read))  # noqa: B010 - a class that is read only for mypy
+
+
+Tell = Callable[[FrameType, tuple[Any, ...]], None]
+
+
+def _go_round(holder: Any, name: str, tell: Tell) -> None:
+    function = vars(holder)[name]
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        tell(sys._getframe(1), arguments)
+        return function(*arguments, **named)
+
+    setattr(holder, name, call)
 
 
 _WATCHED: Final = (

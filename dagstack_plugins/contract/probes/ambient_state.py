@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from dagstack_plugins.errors import TeardownErrors
 
 
 def inputs(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
-    """Inputs of all hooks, made once for several hosts."""
+    """Inputs of all hooks, made once for several hosts; and how long a call takes, so that there are not too many."""
     subject, arguments = given
     stage = Stage(subject, scratch)
     made: dict[str, list[Any]] = {}
@@ -30,7 +31,16 @@ def inputs(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, An
                 made[hook] = samples(stage.strategy(hook), arguments["number"], subject.seed)
             except NoInput:
                 made[hook] = []
-        return {"given": {hook: stage.raw_examples(hook) for hook in made}, "made": made}
+        given_ones = {hook: stage.raw_examples(hook) for hook in made}
+        pace = max((_pace(stage, hook, (given_ones[hook] + made[hook])[:2]) for hook in made), default=0.0)
+        return {"given": given_ones, "made": made, "pace": pace}
+
+
+def _pace(stage: Stage, hook: str, payloads: list[Any]) -> float:
+    """Seconds that one call takes."""
+    begun = time.monotonic()
+    outcomes(stage, [(hook, payload) for payload in payloads])
+    return (time.monotonic() - begun) / max(1, len(payloads))
 
 
 def plan(inputs_of: Mapping[str, list[Any]]) -> list[tuple[str, Any]]:

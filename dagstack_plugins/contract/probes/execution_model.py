@@ -29,6 +29,8 @@ _HOGS_CALLER: Final = 1.0
 _CALLERS: Final = 8
 """Threads that call at once."""
 _ROUNDS: Final = 6
+_SHARE: Final = 0.2
+"""How much of the time is for calls of one thread alone, against which the others are held."""
 
 Calls = list[tuple[str, Any]]
 
@@ -41,7 +43,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     if model == "process_cpu_bound":
         return _in_processes(subject, scratch, calls).to_dict()
     if model == "thread_cpu_bound":
-        return _in_threads(subject, scratch, calls).to_dict()
+        return _in_threads(subject, scratch, calls, arguments["seconds"]).to_dict()
     watch = Watch(subject.own, scratch)
     watch.begin()
     stage = Stage(subject, scratch)
@@ -166,13 +168,21 @@ def _holds(hook: str, place: Place | None, seconds: float, stage: Stage, payload
 # --- threads and processes --------------------------------------------------------------------------------------------
 
 
-def _in_threads(subject: Subject, scratch: Path, calls: Calls) -> Verdict:
-    """Several threads call one instance at once, each with an input of its own."""
+def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -> Verdict:
+    """Several threads call one instance at once, each with an input of its own; as often as there is time for."""
+    begun = time.monotonic()
     alone = Stage(subject, scratch)
+    expected: list[Any] = []
     with alone.running():
-        expected = {number: outcomes(alone, [call])[0] for number, call in enumerate(calls)}
+        for call in calls:
+            expected += outcomes(alone, [call])
+            if time.monotonic() - begun > seconds * _SHARE:
+                break
+    calls = calls[: len(expected)]
+    each = time.monotonic() - begun
+    rounds = max(1, min(_ROUNDS, int(seconds * (1 - 2 * _SHARE) / each)))
     sys.setswitchinterval(1e-6)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         stage = Stage(subject, scratch)
         begin = threading.Barrier(_CALLERS)
 
@@ -187,7 +197,7 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls) -> Verdict:
             if answer.get("error", answer) != expected[number].get("error", expected[number]):
                 hook, payload = calls[number]
                 return Verdict.of([_raced(subject, hook, payload, expected[number], answer)])
-    return alone.verdict((), f"{_CALLERS} threads at once, {_ROUNDS} times")
+    return alone.verdict((), f"{_CALLERS} threads at once, {rounds} times")
 
 
 def _raced(subject: Subject, hook: str, payload: Any, expected: Any, answer: Any) -> Finding:
