@@ -6,7 +6,7 @@ import atexit
 import time
 from collections.abc import Mapping, Sequence
 from keyword import iskeyword
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -16,7 +16,10 @@ from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.wording import printable
 
-Where = Literal["here", "elsewhere"]
+Where = str
+"""``here``, or one of the places that differ from it: ``elsewhere``, ``elsewhere 2``, …"""
+ELSEWHERES: Final = 5
+"""Hash seeds beside the first: a set of two has one of two orders, and two seeds agree on that half of the time."""
 
 _ELSEWHERE: Final = {"TZ": "XXX-5:45", "LANG": "C", "LC_ALL": "C", "USER": "somebody", "HOSTNAME": "elsewhere"}
 """A time zone that no machine is set to, and a locale that few are."""
@@ -31,28 +34,28 @@ _MARGIN: Final = 0.8
 
 
 class Bench:
-    """Two servers that test processes are forked from, kept for many checks of many plugins.
+    """The servers that test processes are forked from, kept for many checks of many plugins.
 
     A context manager; without it, ``close`` ends the servers.
     """
 
     def __init__(self) -> None:
-        self._servers: Mapping[Where, ForkServer] = {
-            "here": ForkServer(1, {}),
-            "elsewhere": ForkServer(4711, _ELSEWHERE),
+        elsewhere = {
+            f"elsewhere {number}": ForkServer(4711 * number, _ELSEWHERE) for number in range(2, ELSEWHERES + 1)
         }
+        self._servers = {"here": ForkServer(1, {}), "elsewhere": ForkServer(4711, _ELSEWHERE), **elsewhere}
 
     def start(self) -> None:
-        """Begin to load both servers, without waiting for them."""
-        for server in self._servers.values():
-            server.start()
+        """Begin to load the servers that each plugin needs, without waiting for them."""
+        for where in ("here", "elsewhere"):
+            self._servers[where].start()
 
     def server(self, where: Where) -> ForkServer:
         """The server of a place."""
         return self._servers[where]
 
     def close(self) -> None:
-        """End both servers."""
+        """End the servers."""
         for server in self._servers.values():
             server.stop()
 

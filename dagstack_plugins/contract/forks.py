@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -75,9 +76,14 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._owner = os.getpid()
+        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Begin to load, without waiting for it."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
         if self._process is not None and self._process.poll() is None and self._owner == os.getpid():
             return
         import socket
@@ -86,7 +92,7 @@ class ForkServer:
         with theirs:
             self._owner = os.getpid()
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, json.dumps(_search_path()), str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _BOOT, json.dumps(_search_path()), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **self._overrides},
                 stdin=subprocess.DEVNULL,
@@ -105,7 +111,11 @@ class ForkServer:
             scratch: an empty folder for it.
             seconds: when it is ended.
         """
-        self.start()
+        with self._lock:  # it answers one at a time
+            return self._run(probe, arguments, scratch, seconds)
+
+    def _run(self, probe: str, arguments: Any, scratch: Path, seconds: float) -> Ended:
+        self._start()
         assert self._channel is not None
         begun = time.monotonic()
         environment = {**os.environ, **self._overrides}
@@ -126,6 +136,10 @@ class ForkServer:
             _end(pid)
             self.stop()
             told, status = "killed the process that it was forked from", 0
+        except BaseException:  # who asked is interrupted: the answer would be taken for that of the next question
+            _end(pid)
+            self.stop()
+            raise
         return _ended(scratch, told or _how(status))
 
     def _watched(self, pid: int, scratch: Path, until: float, seconds: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.contract.bench import Trial, Where, as_call
+from dagstack_plugins.contract.bench import ELSEWHERES, Trial, Where, as_call
 from dagstack_plugins.contract.resuming import judge_resume
 from dagstack_plugins.contract.verdict import Verdict, unanswered
 from dagstack_plugins.contract.violations import Finding
@@ -157,8 +157,9 @@ def _determinism(trial: Trial) -> Verdict:
     seen = trial.run("determinism:here", hook=trial.hook, payloads=payloads)
     findings = [Finding(**one) for one in seen["findings"]]
     if not findings:
-        others = trial.run("determinism:elsewhere", where="elsewhere", hook=trial.hook, payloads=payloads)["answers"]
-        findings = list(_unequal(trial, payloads, seen, others))
+        for where in ("elsewhere", *(f"elsewhere {number}" for number in range(2, ELSEWHERES + 1))):
+            others = trial.run("determinism:elsewhere", where=where, hook=trial.hook, payloads=payloads)["answers"]
+            findings = findings or list(_unequal(trial, payloads, seen, others))
     if not findings and not any(answer.startswith("{") for answer in seen["answers"]):
         return unanswered(trial.hook, len(payloads), seen["answers"][-1])
     return Verdict.of(findings, "" if findings else f"{len(payloads)} inputs, equal to the byte")

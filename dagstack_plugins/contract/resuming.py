@@ -35,7 +35,8 @@ def judge_resume(trial: Trial) -> Verdict:
     if not saving:
         why = "saved a checkpoint" if passes else "answered"
         return Verdict.not_proven(
-            f"of {len(payloads)} runs none {why}; give an input that does: [contract.examples] {trial.hook} = [{{…}}]"
+            f"of {len(payloads)} runs none {why}; give an input that does: "
+            f"[plugin.contract.examples] {trial.hook} = [{{…}}]"
         )
     found = [finding for payload, one in saving for finding in _falls(trial, payload, one["percents"])]
     kills = 0

@@ -22,6 +22,7 @@ from dagstack_plugins.calls import StopChain
 from dagstack_plugins.checkpoints import CheckpointStore
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.contract.diary import enter
+from dagstack_plugins.contract.guard import guard_of_process
 from dagstack_plugins.contract.inputs import Strategy, strategy
 from dagstack_plugins.contract.loop import Loop
 from dagstack_plugins.contract.outcome import Outcome
@@ -39,7 +40,7 @@ from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
 from dagstack_plugins.manifest import load_manifest
-from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.progress import NoProgress, ProgressSink
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.resources.blob_memory import InMemoryBlobStore
@@ -106,20 +107,8 @@ class Stage:
         self._instead = dict(resources or {})
         logging.getLogger("dagstack_plugins").addHandler(logging.NullHandler())
         logging.getLogger("dagstack_plugins").propagate = False
-        self.registry = PluginRegistry(validate="all")
-        for file in subject.hookspecs:
-            # A hookspec that is not this plugin's business may be faulty.
-            with suppress(PluginRegistryError):
-                self.registry.add_hookspecs(file)
-        manifest = subject.manifest
-        if not as_declared and manifest.execution_model.endswith("_cpu_bound"):
-            manifest = attrs.evolve(manifest, execution_model="sync")
-        for folder in subject.neighbours:
-            self._take(folder)
-        make, args = subject.source
-        enter(scratch, "load")
-        self._manifest = self.registry._take_one(make(*args), manifest)  # noqa: SLF001 - as a host that found it
-        self._slot = self.registry.slot(manifest.kind)
+        self._as_declared = as_declared
+        self._load()
         self._loop: Loop | None = None
         self._resources: ResourceRegistry | None = None
         self._calls: dict[str, Callable[[Any], Any]] = {}
@@ -128,6 +117,24 @@ class Stage:
         self.called: dict[str, int] = {}
         self.answered: dict[str, int] = {}
         self.failures: dict[str, str] = {}
+
+    def _load(self) -> None:
+        """Load it; again, where its teardown says that it can't be started twice."""
+        subject = self.subject
+        self.registry = PluginRegistry(validate="all")
+        for file in subject.hookspecs:
+            # A hookspec that is not this plugin's business may be faulty.
+            with suppress(PluginRegistryError):
+                self.registry.add_hookspecs(file)
+        manifest = subject.manifest
+        if not self._as_declared and manifest.execution_model.endswith("_cpu_bound"):
+            manifest = attrs.evolve(manifest, execution_model="sync")
+        for folder in subject.neighbours:
+            self._take(folder)
+        make, args = subject.source
+        enter(self.scratch, "load")
+        self._manifest = self.registry._take_one(make(*args), manifest)  # noqa: SLF001 - as a host that found it
+        self._slot = self.registry.slot(manifest.kind)
 
     def _take(self, folder: Path) -> None:
         self.registry._take_one(FolderSource(folder, str(folder.resolve())), load_manifest(folder))  # noqa: SLF001
@@ -188,6 +195,8 @@ class Stage:
         """
         self.open_loop()
         self._empty()
+        if self.plugin.state is PluginState.REQUIRES_RESTART:
+            self._load()
         self._resources = self._lendable()
         kind, name = self.subject.manifest.key
         context = PluginContext(
@@ -263,6 +272,7 @@ class Stage:
         registry = ResourceRegistry()
         for name, value in given.items():
             if value is not None:
+                guard_of_process().lend(value)
                 registry.register(name, value)
         return registry
 
@@ -275,7 +285,9 @@ class Stage:
             return getattr(_fakes(folder, self.subject.manifest.name, module), function)()
         except Exception as error:
             raise NotStarted(
-                PluginRegistryError(f"[contract.resources] {name} = {made_by!r} makes no resource: {raised(error)}")
+                PluginRegistryError(
+                    f"[plugin.contract.resources] {name} = {made_by!r} makes no resource: {raised(error)}"
+                )
             ) from error
 
     # Calls

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import atexit
 import collections
 import contextvars
 import csv
@@ -296,9 +295,3 @@ def patched(camera: Camera, before: Mapping[str, Mapping[str, int]]) -> Iterator
                 public = False  # what a module puts there itself, when it is first asked for
             if of_plugin or public:
                 yield f"{name}.{variable}"
-
-
-def exits() -> int:
-    """How many functions are registered to run at the end of the process."""
-    found: int = atexit._ncallbacks()
-    return found

@@ -99,6 +99,7 @@ def subject_of(
         TypeError: if the class, or a resource, can't go to another process.
         HookspecInvalid: if there is no hookspec where ``hookspecs`` says.
     """
+    manifest = _without_links(manifest)
     source, own = _source(manifest, plugin_class)
     neighbours, missing = _neighbours(manifest)
     return Subject(
@@ -113,6 +114,14 @@ def subject_of(
         examples=examples,
         seed=seed,
     )
+
+
+def _without_links(manifest: PluginManifest) -> PluginManifest:
+    """What a plugin opens is compared with its folder, by paths that have no links in them."""
+    if manifest.folder is None:
+        return manifest
+    file = manifest.file and manifest.folder.resolve() / manifest.file.name
+    return attrs.evolve(manifest, folder=manifest.folder.resolve(), file=file)
 
 
 def _source(manifest: PluginManifest, plugin_class: type | None) -> tuple[Elsewhere, str]:
@@ -201,7 +210,7 @@ def _parcels(resources: Mapping[str, Any] | ResourceRegistry | None) -> dict[str
         except Exception as error:
             raise TypeError(
                 f"the resource {name!r} can't go to the process that the plugin is tested in: {raised(error)}; name "
-                f"what makes it there instead, in the manifest: [contract.resources] {name} = 'module:function'"
+                f"what makes it there instead, in the manifest: [plugin.contract.resources] {name} = 'module:function'"
             ) from error
     return found
 

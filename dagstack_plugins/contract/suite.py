@@ -115,7 +115,7 @@ def run_contract_suite(
         hookspecs: files and folders that declare kinds; left out, the nearest folders ``kinds`` and ``hookspecs`` above
             the plugin.
         resources: what it is lent, by name, in place of the parts for tests; each must be picklable.
-        config: its configuration; left out, ``[contract.config]`` of the manifest.
+        config: its configuration; left out, ``[plugin.contract.config]`` of the manifest.
         timeout: seconds that each check may take.
         examples: how many inputs are made for each hook.
         seed: what they are made from; the same seed gives the same inputs.
@@ -233,7 +233,7 @@ def _hopeless(trial: Trial, check: str) -> str:
     if lacking := [name for name in subject.manifest.resources.required if name not in given]:
         return (
             f"it requires the resource {lacking[0]!r}, which nobody gave; name what makes one, in the manifest: "
-            f"[contract.resources] {lacking[0]} = 'module:function'; or give it: resources={{{lacking[0]!r}: …}}"
+            f"[plugin.contract.resources] {lacking[0]} = 'module:function'; or give it: resources={{{lacking[0]!r}: …}}"
         )
     home, told = trial.notes.broken
     return told if home != check else ""
@@ -247,7 +247,7 @@ def _result(subject: Subject, case: Case, verdict: Verdict, seconds: float) -> C
         if status is CheckStatus.FAILED:
             status, reason = CheckStatus.EXCUSED, excuse
         elif status is CheckStatus.PASSED:
-            note = f"passes, so that its excuse can go: [contract.excused] {case.check}"
+            note = f"passes, so that its excuse can go: [plugin.contract.excused] {case.check}"
     return CheckResult(
         check=case.check,
         hook=case.hook,

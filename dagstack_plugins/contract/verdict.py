@@ -66,5 +66,5 @@ def unanswered(hook: str, calls: int, last: str) -> Verdict:
     """
     return Verdict.not_proven(
         f"each of {calls} calls raised, the last one {last}; give an input that is answered: "
-        f"[contract.examples] {hook} = [{{…}}]"
+        f"[plugin.contract.examples] {hook} = [{{…}}]"
     )

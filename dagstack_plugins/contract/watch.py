@@ -144,6 +144,8 @@ class Watch:
         at = frame
         while at is not None:
             name = at.f_code.co_filename
+            if hosts and name in self._guard.lenders:
+                return None
             if self.is_own(name):
                 return name, at.f_lineno
             if name.startswith(hosts):
@@ -163,14 +165,17 @@ class Watch:
 
     # Calls
 
-    def begin(self, also: ProfileFunction | None = None) -> None:
+    def begin(self, also: ProfileFunction | None = None, *, profile: bool = True) -> None:
         """Watch from now on.
 
         Args:
             also: another profile function, called for each event too.
+            profile: whether calls are watched too, which makes code of many small steps several times as slow.
         """
         _stand_in(self)
         self._guard.listener = self._audited
+        if not profile:
+            return
         profiler = self._profiler(also)
         threading.setprofile(profiler)
         sys.setprofile(profiler)
@@ -229,8 +234,7 @@ class Watch:
         what = "socket" if event in _SOCKETS else "process" if event in _PROCESSES else ""
         if what:
             told = next((repr(argument) for argument in arguments if isinstance(argument, str | tuple | bytes)), "")
-            if self._saw(what, f"{event}({told})", frame, hosts=_LENDERS) and event in _STOPPED:
-                raise ConnectionRefusedError(f"the contract suite lets no plugin past its resources: {event}({told})")
+            self._saw(what, f"{event}({told})", frame, hosts=_LENDERS)
 
     def _used(self, use: Use, frame: FrameType) -> None:
         """The plugin opens, makes, moves or removes something."""
@@ -249,7 +253,7 @@ class Watch:
     def _may(self, path: str, *, writes: bool) -> bool:
         if self._is_named(path) or any(below(path, folder) for folder in self._lent):
             return True
-        return not writes and (below(path, self._own.rstrip(os.sep)) or path.startswith(_READABLE))
+        return not writes and (below(path, self._real.rstrip(os.sep)) or path.startswith(_READABLE))
 
     def _is_named(self, path: str) -> bool:
         return any(below(path, named) for named in self.named)
@@ -504,5 +508,3 @@ _SOCKETS: Final = frozenset(
 _PROCESSES: Final = frozenset(
     {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "pty.spawn"}
 )
-_STOPPED: Final = frozenset({"socket.connect", "socket.getaddrinfo", "socket.sendto"})
-"""What a test never really does: it would reach the world outside."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +199,7 @@ def test_configuration_comes_from_the_manifest_or_from_the_caller(tmp_path: Path
     bare = write(tmp_path / "bare", schema, code)
     told = run_contract_suite(manifest=bare).format_failures()
     assert "'folder' is missing" in told
-    assert "[contract.config]" in told
+    assert "[plugin.contract.config]" in told
     mine = tmp_path / "mine"
     mine.mkdir()
     given = run_contract_suite(manifest=bare, config={"folder": str(mine)}, checks=["manifest", "ambient_state"])
@@ -239,7 +242,7 @@ def test_a_schema_that_nothing_fits_proves_nothing(tmp_path: Path) -> None:
     [boundaries] = [one for one in result if one.check == "boundaries"]
     assert boundaries.status == "not_proven"
     assert "fits the input's schema" in boundaries.reason
-    assert "[contract.examples] do" in boundaries.reason
+    assert "[plugin.contract.examples] do" in boundaries.reason
 
 
 def test_a_hook_that_raises_on_everything_proves_nothing(tmp_path: Path) -> None:
@@ -250,7 +253,7 @@ def test_a_hook_that_raises_on_everything_proves_nothing(tmp_path: Path) -> None
     assert not any(one.status == "failed" for one in result)
     for one in result.failures:
         assert "ValueError: not this one" in one.reason
-        assert "[contract.examples] execute" in one.reason
+        assert "[plugin.contract.examples] execute" in one.reason
 
 
 @pytest.mark.parametrize(
@@ -301,3 +304,120 @@ def test_the_same_seed_gives_the_same_inputs(tmp_path: Path) -> None:
     folder = write(tmp_path / "odd", "", code)
     told = {run_contract_suite(manifest=folder, checks=["boundaries"], seed=7).format_failures() for _ in range(3)}
     assert len(told) == 1
+
+
+PROMISES = '[plugin.resources]\nrequired = ["clock", "rng"]\n[plugin.unit_of_work]\ndeclared = true\n'
+
+
+def test_the_order_of_a_small_set_is_found(tmp_path: Path) -> None:
+    code = "class Two:\n    def execute(self, args):\n        return list({'red', 'blue'})\n"
+    folder = write(tmp_path / "two", f'{PROMISES}idempotency_mode = "output_hash"\n', code)
+    result = run_contract_suite(manifest=folder, checks=["determinism"])
+    assert not result.ok
+
+
+def test_no_check_reaches_the_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        code = (
+            "import socket\n\n\nclass Calls:\n    def execute(self, args):\n"
+            f"        socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1).close()\n        return 1\n"
+        )
+        result = run_contract_suite(manifest=write(tmp_path / "calls", "", code))
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert [one.check for one in result if one.status == "failed"] == ["resources"]
+
+
+def test_a_resource_that_is_lent_may_reach_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        needs = '[plugin.resources]\nrequired = ["door"]\n[plugin.contract.resources]\ndoor = "fakes:Door"\n'
+        code = "class Knocks:\n    def execute(self, args, ctx):\n        return ctx.resources.door.knock()\n"
+        folder = write(tmp_path / "knocks", needs, code)
+        (folder / "fakes.py").write_text(
+            "import socket\n\n\nclass Door:\n    def knock(self):\n"
+            f"        socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 1).close()\n"
+            "        return 'open'\n"
+        )
+        result = run_contract_suite(manifest=folder, checks=["resources", "boundaries"])
+        assert result.ok, result.format_failures()
+
+
+def test_code_of_many_small_steps_is_not_taken_for_slow(tmp_path: Path) -> None:
+    code = "class Sums:\n    def execute(self, args):\n        return sum(one * one for one in range(500_000))\n"
+    for model in ("sync", "async"):
+        made = code if model == "sync" else code.replace("def", "async def")
+        folder = write(tmp_path / model, f'execution_model = "{model}"\n', made)
+        result = run_contract_suite(manifest=folder, checks=["execution_model", "ambient_state", "resources"])
+        assert result.ok, result.format_failures()
+
+
+def test_a_folder_behind_a_link(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n\n\nclass Reads:\n    def execute(self, args):\n"
+        "        return Path(__file__).with_name('words.txt').read_text()\n"
+    )
+    folder = write(tmp_path / "reads", "", code)
+    (folder / "words.txt").write_text("word")
+    (tmp_path / "link").symlink_to("reads")
+    for place in (tmp_path / "link", tmp_path / "reads" / ".." / "reads"):
+        result = run_contract_suite(manifest=place, checks=["ambient_state"])
+        assert result.ok, result.format_failures()
+
+
+def test_an_interrupted_suite_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    folder = write(tmp_path / "echo", "", "class Echo:\n    def execute(self, args):\n        return 1\n")
+    slow = write(
+        tmp_path / "slow", "", "import time\n\n\nclass Slow:\n    def execute(self, args):\n        time.sleep(9)\n"
+    )
+    interrupted = False
+
+    class Enough(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Enough
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 2)
+    try:
+        run_contract_suite(manifest=slow, checks=["boundaries"])
+    except Enough:
+        interrupted = True
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted
+    assert run_contract_suite(manifest=folder, checks=["boundaries"]).ok
+
+
+def test_several_threads_may_ask_at_once(tmp_path: Path) -> None:
+    folder = write(tmp_path / "echo", "", "class Echo:\n    def execute(self, args):\n        return 1\n")
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(lambda _: run_contract_suite(manifest=folder, checks=["boundaries"]), range(3)))
+    assert all(result.ok for result in results)
+
+
+def test_modules_beside_the_program_are_not_taken_for_pythons(tmp_path: Path) -> None:
+    folder = write(tmp_path / "plugins/echo", "", "class Echo:\n    def execute(self, args):\n        return 1\n")
+    (tmp_path / "json.py").write_text("raise SystemExit('not this json')\n")
+    code = "import sys; sys.path[:1] = []; from dagstack_plugins import run_contract_suite as run; "
+    code += f"assert run(manifest={str(folder)!r}, checks=['boundaries']).ok"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plugin_that_wants_a_new_process_for_each_start(tmp_path: Path) -> None:
+    code = (
+        "class Once:\n    used = False\n\n"
+        "    def setup(self):\n        assert not self.used\n        self.used = True\n\n"
+        "    def execute(self, args):\n        return self.used\n\n    def teardown(self):\n        return False\n"
+    )
+    result = run_contract_suite(manifest=write(tmp_path / "once", "", code))
+    assert result.ok, result.format_failures()
+
+
+def test_the_working_directory_is_not_listed_unseen(tmp_path: Path) -> None:
+    code = "import os\n\n\nclass Lists:\n    def execute(self, args):\n        return len(os.listdir())\n"
+    told = run_contract_suite(manifest=write(tmp_path / "lists", "", code), checks=["ambient_state"]).format_failures()
+    assert "os.listdir" in told
+    assert "plugin.py:6" in told

@@ -139,8 +139,6 @@ ADVICE: Final[Mapping[str, str]] = {
 }
 _IN_HOOKS: Final = frozenset({"clock", "interval", "randomness", "environment", "directory", "identity"})
 _ANYWHERE: Final = frozenset({"write", "read"})
-_PROMISED: Final = frozenset({"clock", "interval", "randomness", "identity"})
-"""What the check of determinism looks for, where a plugin promises that."""
 
 
 def _sighted(sightings: Iterable[Sighting]) -> Iterator[Finding]:

@@ -75,7 +75,9 @@ class Search:
             pass
         except NoInput as error:
             if self._best is None and not self._stage.examples(self._hook):
-                return Verdict.not_proven(f"{error}; give some inputs: [contract.examples] {self._hook} = [{{…}}]")
+                return Verdict.not_proven(
+                    f"{error}; give some inputs: [plugin.contract.examples] {self._hook} = [{{…}}]"
+                )
         if self._best is not None:
             return Verdict.of([self._best[1]])
         return self._unless_all_failed()

@@ -29,6 +29,8 @@ _HOGS_CALLER: Final = 1.0
 _CALLERS: Final = 8
 """Threads that call at once."""
 _ROUNDS: Final = 6
+_TURNS: Final = 24
+"""Calls that each of them makes, so that they meet."""
 _SHARE: Final = 0.2
 """How much of the time is for calls of one thread alone, against which the others are held."""
 
@@ -45,7 +47,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     if model == "thread_cpu_bound":
         return _in_threads(subject, scratch, calls, arguments["seconds"]).to_dict()
     watch = Watch(subject.own, scratch)
-    watch.begin()
+    watch.begin(profile=False)  # time is measured
     stage = Stage(subject, scratch)
     found = list(_colours(stage, model))
     if not found:
@@ -182,14 +184,20 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -
     each = time.monotonic() - begun
     rounds = max(1, min(_ROUNDS, int(seconds * (1 - 2 * _SHARE) / each)))
     sys.setswitchinterval(1e-6)
+    until = begun + seconds * (1 - _SHARE)
     for _ in range(rounds):
         stage = Stage(subject, scratch)
         begin = threading.Barrier(_CALLERS)
 
         def one(first: int, stage: Stage = stage, begin: threading.Barrier = begin) -> list[tuple[int, Any]]:
             begin.wait()
-            mine = range(first, len(calls), _CALLERS)
-            return [(number, outcomes(stage, [calls[number]])[0]) for number in mine]
+            found = []
+            for turn in range(_TURNS):
+                number = (first + turn) % len(calls)
+                found.append((number, outcomes(stage, [calls[number]])[0]))
+                if turn >= len(calls) // _CALLERS and time.monotonic() > until:
+                    break
+            return found
 
         with stage.running(), ThreadPoolExecutor(_CALLERS, "contract-caller") as callers:
             answers = [answer for found in callers.map(one, range(_CALLERS)) for answer in found]

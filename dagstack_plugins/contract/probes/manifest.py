@@ -54,7 +54,9 @@ def _own_schemas(stage: Stage) -> Iterator[Finding]:
             for hook in stage.plugin.schema_hooks:
                 for example in stage.examples(hook):
                     if not stage.input_is_valid(hook, example):
-                        told = "an example of [contract.examples] breaks the schema that the plugin tells of itself"
+                        told = (
+                            "an example of [plugin.contract.examples] breaks the schema that the plugin tells of itself"
+                        )
                         yield Finding(told=told, hook=hook, evidence={"input": example})
     except NotStarted as error:
         if isinstance(error.error, PluginLoadError):
@@ -69,9 +71,7 @@ def _config(stage: Stage) -> Iterator[Finding]:
     try:
         plugin_config(stage.plugin, {manifest.kind: {manifest.name: stage.config}})
     except PluginRegistryError as error:
-        advice = (
-            "give the suite a configuration: [contract.config] in the manifest; ${tmpdir} in it stands for a folder"
-        )
+        advice = "give the suite a configuration, [plugin.contract.config]; ${tmpdir} in it stands for a folder"
         yield attrs.evolve(finding_of(error, stage.subject), advice=advice)
 
 
@@ -81,7 +81,7 @@ def _examples(stage: Stage) -> Iterator[Finding]:
     hooks = stage.hooks
     for hook, examples in manifest.contract.get("examples", {}).items():
         if hook not in hooks:
-            told = f"[contract.examples] has inputs for {hook!r}, which is no hook of it{nearest(hook, hooks)}"
+            told = f"[plugin.contract.examples] has inputs for {hook!r}, which is no hook of it{nearest(hook, hooks)}"
             yield Finding(told=told, file=file, advice=f"it has: {', '.join(hooks)}")
             continue
         for example in [examples] if isinstance(examples, dict) else examples:
@@ -89,5 +89,5 @@ def _examples(stage: Stage) -> Iterator[Finding]:
             try:
                 stage.codec(hook).accept(filled)
             except PayloadInvalid as error:
-                told = f"an example of [contract.examples] is no input: {error}"
+                told = f"an example of [plugin.contract.examples] is no input: {error}"
                 yield Finding(told=told, hook=hook, file=file, evidence={"input": example})
