@@ -232,9 +232,9 @@ def test_a_worker_that_died_between_calls_is_replaced(one: Host) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "for d in range(3, 20):\n    try: os.write(d, b'\\0' * 7 + b'\\x03not')\n    except OSError: pass",
-        "for d in range(3, 20):\n    try: os.write(d, b'\\xff' * 100)\n    except OSError: pass",
-        "for d in range(3, 20):\n    try: os.write(d, b'\\0' * 7 + b'\\x02[]')\n    except OSError: pass",
+        "for d in range(3, 500):\n    try: os.write(d, b'\\0' * 7 + b'\\x03not')\n    except OSError: pass",
+        "for d in range(3, 500):\n    try: os.write(d, b'\\xff' * 100)\n    except OSError: pass",
+        "for d in range(3, 500):\n    try: os.write(d, b'\\0' * 7 + b'\\x02[]')\n    except OSError: pass",
     ],
 )
 def test_a_plugin_that_writes_into_the_connection_fails_its_own_call(one: Host, code: str) -> None:
@@ -248,7 +248,7 @@ def test_what_a_plugin_tells_is_not_trusted(one: Host, told: str) -> None:
     code = f"""
 import json
 message = json.dumps({{"told": {told!r}, "what": [1, {{}}], "asks": False}}).encode()
-for d in range(3, 20):
+for d in range(3, 500):
     try: os.write(d, len(message).to_bytes(8, "big") + message)
     except OSError: pass
 """
@@ -272,7 +272,7 @@ def test_a_surplus_reply_is_nobodys_answer(one: Host) -> None:
     code = """
 import json
 message = json.dumps({"value": "forged", "number": 2}).encode()
-for d in range(3, 20):
+for d in range(3, 500):
     try: os.write(d, len(message).to_bytes(8, "big") + message)
     except OSError: pass
 result = "true"
