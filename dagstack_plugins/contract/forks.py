@@ -32,7 +32,7 @@ _BOOT: Final = (
 )
 _LOOK: Final = 0.1
 """Seconds between looks at what a process uses."""
-_LAST_WORDS: Final = 1.0
+_LAST_WORDS: Final = 0.2
 """Seconds that a process has to say where it hangs."""
 _MOST_BYTES: Final = 256 * 2**20
 _MOST_FILES: Final = 100_000
@@ -154,7 +154,7 @@ class ForkServer:
             if time.monotonic() > until:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGUSR1)  # it tells where it is
-                time.sleep(min(0.2, _LAST_WORDS))
+                time.sleep(_LAST_WORDS)
                 _end(pid)
                 return f"did not end within {seconds:.3g} s"
 

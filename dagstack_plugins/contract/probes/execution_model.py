@@ -174,6 +174,8 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -
     """Several threads call one instance at once, each with an input of its own; as often as there is time for."""
     begun = time.monotonic()
     alone = Stage(subject, scratch)
+    if not calls:
+        return Verdict.not_proven("no input was found for any hook; give some: [plugin.contract.examples]")
     expected: list[Any] = []
     with alone.running():
         for call in calls:
