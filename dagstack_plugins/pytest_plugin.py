@@ -26,11 +26,9 @@ if TYPE_CHECKING:
         StubHttpClient,
         SuiteResult,
     )
-    from dagstack_plugins.contract.bench import Bench, Notes
+    from dagstack_plugins.contract.bench import Bench
     from dagstack_plugins.contract.results import CheckResult
-    from dagstack_plugins.contract.subject import Subject
-    from dagstack_plugins.contract.suite import Case
-    from dagstack_plugins.kinds.model import Kind
+    from dagstack_plugins.contract.suite import Case, Plan
 
 _NOTE: Final = "contract"
 """The name under which what a passed check has to say travels with its report."""
@@ -116,17 +114,15 @@ class ManifestFile(pytest.File):
 
     def collect(self) -> Iterator[ContractItem]:
         """The checks; of a faulty manifest there is one, which fails."""
-        from dagstack_plugins.contract.bench import Notes
         from dagstack_plugins.contract.subject import subject_of
-        from dagstack_plugins.contract.suite import Case, broken_manifest, cases
+        from dagstack_plugins.contract.suite import Case, Plan, broken_manifest
         from dagstack_plugins.errors import PluginRegistryError
         from dagstack_plugins.manifest import load_manifest
 
         options = self.config.option
         try:
-            manifest = load_manifest(self.path)
             subject = subject_of(
-                manifest,
+                load_manifest(self.path),
                 hookspecs=options.hookspecs,
                 examples=options.contracts_examples,
                 seed=options.contracts_seed,
@@ -135,9 +131,9 @@ class ManifestFile(pytest.File):
             broken = broken_manifest(self.path, error)
             yield ContractItem.from_parent(self, name="manifest", case=Case("manifest"), broken=broken)
             return
-        kind, notes = subject.kind(), Notes()
-        for case in cases(manifest, kind):
-            yield ContractItem.from_parent(self, name=case.label, case=case, subject=subject, kind=kind, notes=notes)
+        plan = Plan.of(subject)
+        for case in plan.cases:
+            yield ContractItem.from_parent(self, name=case.label, case=case, plan=plan)
 
 
 class ContractItem(pytest.Item):
@@ -145,9 +141,7 @@ class ContractItem(pytest.Item):
 
     Args:
         case: what is checked.
-        subject: the plugin.
-        kind: its kind, where known.
-        notes: what its other checks found out.
+        plan: that of its plugin.
         broken: the result, where the manifest can't be read.
     """
 
@@ -155,17 +149,13 @@ class ContractItem(pytest.Item):
         self,
         *,
         case: Case,
-        subject: Subject | None = None,
-        kind: Kind | None = None,
-        notes: Notes | None = None,
+        plan: Plan | None = None,
         broken: CheckResult | None = None,
         **known: Any,
     ) -> None:
         super().__init__(**known)
         self._case = case
-        self._subject = subject
-        self._kind = kind
-        self._notes = notes
+        self._plan = plan
         self._broken = broken
 
     def runtest(self) -> None:
@@ -184,13 +174,10 @@ class ContractItem(pytest.Item):
             self.user_properties.append((_NOTE, f"{result.plugin}: {result.label} {result.note}"))
 
     def _result(self) -> CheckResult:
-        from dagstack_plugins.contract.suite import run_case
-
-        if self._subject is None or self._notes is None:
+        if self._plan is None:
             assert self._broken is not None
             return self._broken
-        timeout: float = self.config.option.contracts_timeout
-        return run_case(_bench(self.config), self._notes, self._subject, self._kind, self._case, timeout)
+        return self._plan.run(self._case, _bench(self.config), self.config.option.contracts_timeout)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *_: Any) -> Any:
         """What was found; of an error of the suite itself, the traceback."""
@@ -236,7 +223,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say which paths hold no plugin, and what passed checks have to say."""
     if not _is_on(config):
         return
-    told = [f"no plugin below {path}: a plugin is a folder with a dagstack.toml" for path in _empty(config)]
+    # Where the ini file switches it on, other paths are given for other tests.
+    empty = _empty(config) if config.getoption("--contracts") else []
+    told = [f"no plugin below {path}: a plugin is a folder with a dagstack.toml" for path in empty]
     for report in terminalreporter.getreports("passed"):
         told += [str(text) for name, text in getattr(report, "user_properties", ()) if name == _NOTE]
     if told:

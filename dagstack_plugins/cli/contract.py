@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import click
 from rich.console import RenderableType
 from rich.text import Text
 
 from dagstack_plugins.cli.finding import complain_of_none
 from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, json_option
-from dagstack_plugins.cli.output import complain, counted, own_stdout, safe, speaks_unicode, write, write_json
+from dagstack_plugins.cli.output import (
+    complain,
+    counted,
+    own_stdout,
+    safe,
+    speaks_unicode,
+    told_path,
+    write,
+    write_json,
+)
 from dagstack_plugins.discovery.folders import plugin_folders
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.manifest import load_manifest
 
 if TYPE_CHECKING:
     from dagstack_plugins.contract.results import CheckResult
+    from dagstack_plugins.contract.suite import Plan
 
 _SECONDS: Final = click.FloatRange(0, min_open=True)
 _COUNT: Final = click.IntRange(1)
@@ -76,52 +88,103 @@ def test(
         check_names(wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    results = [result for path in paths for result in _results(path, hookspecs, wanted, timeout, number, seed)]
-    if not results:
+    rows = [row for path in paths for row in _rows(path, hookspecs, wanted, number, seed)]
+    if not rows:
         complain_of_none(paths)
-    ok = bool(results) and all(result.status.ok for result in results)
+        return 1
     if as_json:
-        write_json({"ok": ok, "results": [result.to_dict() for result in results]})
-    elif results:
-        write(*_told(results, wanted))
-    return 0 if ok else 1
+        results = [result for row in rows for result in row.results(timeout)]
+        write_json({"ok": _all_well(results), "results": [result.to_dict() for result in results]})
+    else:
+        results = _show(rows, wanted, timeout)
+    return 0 if _all_well(results) else 1
 
 
-def _results(
-    root: Path, hookspecs: Sequence[Path], checks: Sequence[str], timeout: float, number: int, seed: int
-) -> Iterator[CheckResult]:
-    from dagstack_plugins.contract.bench import Notes, shared_bench
+@attrs.frozen
+class _Row:
+    """A plugin: a row of the table.
+
+    Attributes:
+        folder: where it lies.
+        plan: its checks; ``None`` if its manifest can't be read.
+        broken: what is said of it then.
+    """
+
+    folder: Path
+    plan: Plan | None
+    broken: CheckResult | None = None
+
+    @property
+    def plugin(self) -> str:
+        """``kind/name``."""
+        return self.plan.subject.label if self.plan is not None else f"?/{self.folder.name}"
+
+    def results(self, timeout: float) -> list[CheckResult]:
+        """Run its checks."""
+        from dagstack_plugins.contract.bench import shared_bench
+
+        if self.plan is None:
+            assert self.broken is not None
+            return [self.broken]
+        return [self.plan.run(case, shared_bench(), timeout) for case in self.plan.cases]
+
+
+def _rows(root: Path, hookspecs: Sequence[Path], checks: Sequence[str], number: int, seed: int) -> Iterator[_Row]:
+    from dagstack_plugins.contract.bench import shared_bench
     from dagstack_plugins.contract.subject import subject_of
-    from dagstack_plugins.contract.suite import broken_manifest, cases, run_case
+    from dagstack_plugins.contract.suite import Plan, broken_manifest
 
-    bench = shared_bench()
-    bench.start()
+    shared_bench().start()  # it loads while manifests are read
     for file in plugin_folders(root.absolute()):
         if isinstance(file, OSError):
             complain(str(file), "warning")
             continue
         try:
-            manifest = load_manifest(file)
-            subject = subject_of(manifest, hookspecs=hookspecs, examples=number, seed=seed)
+            subject = subject_of(load_manifest(file), hookspecs=hookspecs, examples=number, seed=seed)
         except (PluginRegistryError, OSError) as error:
-            yield broken_manifest(file, error)
-            continue
-        kind, notes = subject.kind(), Notes()
-        for case in cases(manifest, kind, checks):
-            yield run_case(bench, notes, subject, kind, case, timeout)
+            yield _Row(file.parent, None, broken_manifest(file, error))
+        else:
+            yield _Row(file.parent, Plan.of(subject, checks))
 
 
-def _told(results: Sequence[CheckResult], checks: Sequence[str]) -> Iterator[RenderableType]:
-    plugins = list(dict.fromkeys(result.plugin for result in results))
-    width = max(len(safe(plugin)) for plugin in plugins)
-    yield from _heads(checks, width)
-    for plugin in plugins:
-        row = Text(safe(plugin).ljust(width))
-        for check in checks:
-            status = _worst(result for result in results if (result.plugin, result.check) == (plugin, check))
-            row.append(f" {_sign(status)}", _STYLES.get(status, "dim"))
-        yield row
-    yield Text()
+def _all_well(results: Sequence[CheckResult]) -> bool:
+    return all(result.status.ok for result in results)
+
+
+def _show(rows: Sequence[_Row], checks: Sequence[str], timeout: float) -> list[CheckResult]:
+    """Draw the table while its plugins are tested, and tell what was found; also after an interrupt."""
+    labels = _labels(rows)
+    width = max(map(len, labels))
+    write(*_heads(checks, width))
+    results: list[CheckResult] = []
+    done = 0
+    try:
+        for row, label in zip(rows, labels, strict=True):
+            found = row.results(timeout)
+            results += found
+            done += 1
+            write(_drawn(label.ljust(width), found, checks))
+    finally:
+        if results:
+            write(Text(), *_told(results), _summary(results, done))
+    return results
+
+
+def _labels(rows: Sequence[_Row]) -> list[str]:
+    """What rows are called: where two plugins have one name, with the folder."""
+    names = Counter(row.plugin for row in rows)
+    return [safe(row.plugin) + (f" in {told_path(row.folder)}" if names[row.plugin] > 1 else "") for row in rows]
+
+
+def _drawn(label: str, results: Sequence[CheckResult], checks: Sequence[str]) -> Text:
+    row = Text(label)
+    for check in checks:
+        status = _worst(result for result in results if result.check == check)
+        row.append(f" {_sign(status)}", _STYLES.get(status, "dim"))
+    return row
+
+
+def _told(results: Sequence[CheckResult]) -> Iterator[RenderableType]:
     yield from _unproven(results)
     for result in results:
         if result.status == "failed":
@@ -130,7 +193,6 @@ def _told(results: Sequence[CheckResult], checks: Sequence[str]) -> Iterator[Ren
             yield Text(
                 f"note: {safe(result.plugin)}: {safe(result.label)} {safe(result.note)}", "yellow", overflow="fold"
             )
-    yield _summary(results, len(plugins))
 
 
 def _unproven(results: Sequence[CheckResult]) -> Iterator[Text]:
@@ -162,5 +224,5 @@ def _sign(status: str) -> str:
 def _summary(results: Sequence[CheckResult], plugins: int) -> Text:
     counts = {status: sum(result.status == status for result in results) for status in _SIGNS}
     told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
-    ok = all(result.status.ok for result in results)
+    ok = _all_well(results)
     return Text(f"{'ok: ' if ok else ''}{counted(plugins, 'plugin')}: {told}", "green" if ok else "bold red")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -43,7 +44,14 @@ def own_stdout() -> TextIO:
         return shared
     if hasattr(shared, "reconfigure"):
         shared.reconfigure(line_buffering=True)  # so that it comes in order with what goes to standard error
-    return open(own, "w", encoding=shared.encoding, errors="backslashreplace")  # noqa: PTH123
+    file = open(own, "w", encoding=shared.encoding, errors="backslashreplace")  # noqa: PTH123, SIM115 - until the exit
+    atexit.register(_close, file)
+    return file
+
+
+def _close(file: TextIO) -> None:
+    with suppress(OSError):  # nobody reads any more
+        file.close()
 
 
 def write(*parts: RenderableType) -> None:

@@ -72,10 +72,12 @@ class Notes:
 
     Attributes:
         broken: which check tells why nothing more can be seen of it, and that in short; empty as long as all is well.
+        deaths: how many checks were ended by a process of it that died.
         inputs: the inputs that were made for it.
     """
 
     broken: tuple[str, str] = ("", "")
+    deaths: int = 0
     inputs: Any = None
 
 
@@ -111,11 +113,15 @@ class ProbeFailed(Exception):
     Args:
         message: why.
         reason: ``loaded`` or ``started`` if the plugin could not be; empty if the probe failed in itself.
+        file: the file to blame, where known.
+        line: 1-based line in it.
     """
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, reason: str = "", file: str | None = None, line: int | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.file = file
+        self.line = line
 
 
 @attrs.define(eq=False)
@@ -155,7 +161,7 @@ class Trial:
         """
         subject = self.subject
         if self.notes.inputs is None:
-            self.notes.inputs = self.run("ambient_state:inputs", number=subject.examples)
+            self.notes.inputs = self.run("calls:inputs", number=subject.examples)
         made = self.notes.inputs
         # Each is used several times by each check.
         affordable = self.timeout * _FOR_CALLS / (max(made["pace"], _QUICK) * _WATCHED) / max(1, len(made["made"]))
@@ -191,7 +197,7 @@ class Trial:
         if "failed" in ended.report:
             failed = ended.report["failed"]
             message = failed["message"] if failed["reason"] else failed["traceback"]
-            raise ProbeFailed(message, failed["reason"])
+            raise ProbeFailed(message, failed["reason"], failed["file"], failed["line"])
         return ended.report["told"]
 
     def _blamed(self, ended: Ended) -> Finding:
@@ -208,12 +214,25 @@ class Trial:
         )
         return Finding(
             told=f"the process {ended.how} {when}" if ended.phase else f"the process {ended.how}",
-            advice="a plugin returns or raises, soon; it never ends the process it runs in",
+            advice=_advice(ended.how),
             hook=in_hook,
             file=file,
             line=line,
             evidence=evidence,
         )
+
+
+_CRASHES: Final = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGFPE", "SIGILL")
+
+
+def _advice(how: str) -> str:
+    if how.startswith("did not end"):
+        return "give what it waits for a timeout; if it only needs longer, give the check a longer timeout"
+    if how.startswith(("wrote", "made", "took")):
+        return "bound what one call keeps, and remove from its tmpdir what it no longer needs"
+    if how.endswith(_CRASHES):
+        return "the crash is in compiled code; the line is the plugin's last one that Python was on"
+    return "a plugin never ends the process it runs in: let it raise an error"
 
 
 def as_call(subject: Subject, hook: str, payload: Any) -> str:

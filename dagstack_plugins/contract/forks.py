@@ -5,6 +5,7 @@ They need POSIX: ``fork``, process groups.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import pickle
@@ -28,7 +29,7 @@ from dagstack_plugins.runtimes.channel import Channel
 
 _BOOT: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from dagstack_plugins.contract.server import main; main(int(sys.argv[2]))"
+    "from dagstack_plugins.contract.server import main; main(int(sys.argv[2]), sys.argv[3])"
 )
 _LOOK: Final = 0.1
 """Seconds between looks at what a process uses."""
@@ -92,7 +93,7 @@ class ForkServer:
         with theirs:
             self._owner = os.getpid()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BOOT, json.dumps(_search_path()), str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _BOOT, json.dumps(_search_path()), str(theirs.fileno()), _root()],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, **self._overrides},
                 stdin=subprocess.DEVNULL,
@@ -161,6 +162,8 @@ class ForkServer:
     def stop(self) -> None:
         """End it, and what it forked."""
         if self._channel is not None and self._owner == os.getpid():
+            with suppress(EOFError, TimeoutError):
+                self._channel.send(b"", time.monotonic() + 1)  # it ends by itself
             self._channel.close()
         if self._process is not None and self._owner == os.getpid():
             with suppress(subprocess.TimeoutExpired):
@@ -247,12 +250,29 @@ def _files(folder: Path) -> Iterator[Path]:
             yield Path(root) / name
 
 
+_roots: dict[int, str] = {}
+
+
+def _root() -> str:
+    """The folder of all scratch folders of this process; removed at its end, by its servers if it is killed."""
+    pid = os.getpid()
+    if not os.path.isdir(_roots.get(pid, "")):  # noqa: PTH112
+        _roots[pid] = os.path.realpath(tempfile.mkdtemp(prefix="dagstack-contract-"))
+        atexit.register(_remove_root, pid)
+    return _roots[pid]
+
+
+def _remove_root(pid: int) -> None:
+    if pid == os.getpid():  # and not a fork of it
+        shutil.rmtree(_roots[pid], ignore_errors=True)
+
+
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A folder for one run, removed after it, whatever the run made of it."""
-    folder = Path(tempfile.mkdtemp(prefix="dagstack-contract-"))
+    folder = Path(tempfile.mkdtemp(prefix="", dir=_root()))
     try:
-        yield folder.resolve()
+        yield folder
     finally:
         shutil.rmtree(folder, onerror=_make_removable)
 

@@ -8,13 +8,12 @@ from typing import Any, Final
 import attrs
 
 from dagstack_plugins.contract.bench import ELSEWHERES, Trial, Where, as_call
+from dagstack_plugins.contract.differences import difference, text_difference
 from dagstack_plugins.contract.resuming import judge_resume
 from dagstack_plugins.contract.verdict import Verdict, unanswered
-from dagstack_plugins.contract.violations import Finding
+from dagstack_plugins.contract.violations import OF_DETERMINISM, Finding
 
 _INPUTS: Final = 12
-OF_DETERMINISM: Final = frozenset({"clock", "interval", "randomness", "identity"})
-"""What the check of determinism reports, for plugins that promise that."""
 
 Judge = Callable[[Trial], Verdict]
 
@@ -32,7 +31,8 @@ def _ambient_state(trial: Trial) -> Verdict:
     if promised:
         findings = [one for one in findings if one.what not in OF_DETERMINISM]
     calls = [(hook, payload) for hook, payloads in inputs.items() for payload in payloads] * 2
-    if not promised:
+    # What was seen already is most likely why they differ.
+    if not promised and not findings:
         elsewhere = trial.run("ambient_state:host", where="elsewhere", inputs=inputs)["outcomes"]
         findings += different(trial, calls, seen["outcomes"], elsewhere, "in another process")
     if on_loops(seen["again"]):
@@ -52,7 +52,7 @@ def different(
         if _comparable(mine) != _comparable(others):
             return [
                 Finding(
-                    told=f"answers otherwise {where}",
+                    told=f"answers otherwise {where}: {difference(mine, others)}",
                     advice="let nothing but the payload, the configuration and resources decide; sort what comes from "
                     "a set, and leave out what is this process's own: addresses, numbers, its time zone",
                     hook=hook,
@@ -173,7 +173,8 @@ def _unequal(
         if here != there:
             hints = {"may come from": "; ".join(seen["hints"])} if seen["hints"] else {}
             yield Finding(
-                told="gives other bytes in another process, where hash seed, time zone, locale and addresses differ",
+                told="gives other bytes in another process, where hash seed, time zone, locale and addresses differ: "
+                + text_difference(here, there),
                 advice="sort what comes from a set or a folder; leave hash(), id() and addresses out of the output",
                 hook=trial.hook,
                 evidence={"call": as_call(trial.subject, trial.hook, payload), "here": here, "there": there, **hints},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dagstack_plugins.contract.bench import Broke, Trial, as_call
+from dagstack_plugins.contract.differences import difference
 from dagstack_plugins.contract.forks import scratch_folder
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
@@ -92,7 +93,7 @@ def _killed(trial: Trial, payload: Any, one: Report, after: int) -> Iterator[Fin
 
 def _otherwise(one: Report, again: Report) -> str | None:
     if again["outcome"] != one["outcome"]:
-        return "ends otherwise than in one pass"
+        return f"ends otherwise than in one pass: {difference(one['outcome'], again['outcome'])}"
     if again["blobs"] != one["blobs"]:
         odd = sorted(set(again["blobs"].items()) ^ set(one["blobs"].items()))
         return f"leaves other blobs than one pass does: {odd[0][0]!r}"
@@ -126,7 +127,7 @@ def _after(trial: Trial, payload: Any, other: Any, expected: Report) -> Iterator
         outcome = _run(trial, other, kept)["outcome"]
     if outcome != expected["outcome"]:
         assert trial.hook is not None
-        told = "takes over what another run left in its checkpoints"
+        told = f"takes over what another run left in its checkpoints: {difference(expected['outcome'], outcome)}"
         evidence = {"run before": as_call(trial.subject, trial.hook, payload), "alone": expected["outcome"]}
         yield _finding(trial, other, told, **evidence, after=outcome)
 

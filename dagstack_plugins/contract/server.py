@@ -11,6 +11,7 @@ import pickle
 import platform
 import resource
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -24,11 +25,12 @@ from typing import Any, Final, NoReturn
 
 from dagstack_plugins.contract.guard import Guard, named_paths
 from dagstack_plugins.runtimes.channel import Channel
-from dagstack_plugins.wording import place_of, raised
+from dagstack_plugins.wording import place_parts, raised
 
 PROBES: Final = (
     "ambient_state",
     "boundaries",
+    "calls",
     "determinism",
     "execution_model",
     "fallback",
@@ -39,38 +41,44 @@ PROBES: Final = (
     "resume",
     "unit_of_work",
 )
-_MOST_BYTES: Final = 2**30
+_LONGEST_FILE: Final = 2**30
 """Bytes of the longest file that a plugin may write."""
 
 
-def main(descriptor: int) -> None:
-    """Fork a process for each request, until nobody is left who asks.
+def main(descriptor: int, root: str) -> None:
+    """Fork a process for each request, until an empty one.
 
     Args:
         descriptor: the socket to who asks.
+        root: the folder of all scratch folders of who asks; removed, if that one is gone without a word.
     """
     os.set_inheritable(descriptor, False)
     channel = Channel(socket.socket(fileno=descriptor))
     _adopt_orphans()
     _preload()
+    try:
+        _serve(channel, descriptor)
+    except EOFError:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _serve(channel: Channel, descriptor: int) -> None:
     ends, wake = os.pipe()
     os.set_blocking(ends, False)
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    with suppress(EOFError):
-        while True:
-            head, _, request = channel.receive().partition(b"\n")
-            pid = os.fork()
-            if pid == 0:
-                _child(json.loads(head), request, (descriptor, ends, wake), channel)
-            with suppress(OSError):  # the child does so too; whoever is first
-                os.setpgid(pid, pid)
-            channel.send(json.dumps({"pid": pid}).encode())
-            status = _waited(pid, descriptor, ends)
-            _sweep(pid)
-            if status is None:
-                return
+    while asked := channel.receive():
+        head, _, request = asked.partition(b"\n")
+        pid = os.fork()
+        if pid == 0:
+            _child(json.loads(head), request, (descriptor, ends, wake), channel)
+        with suppress(OSError):  # the child does so too; whoever is first
+            os.setpgid(pid, pid)
+        channel.send(json.dumps({"pid": pid}).encode())
+        status = _waited(pid, descriptor, ends)
+        _sweep(pid)
+        if status is not None:
             channel.send(json.dumps({"status": status}).encode())
 
 
@@ -97,7 +105,7 @@ def _adopt_orphans() -> None:
 
 
 def _waited(pid: int, descriptor: int, ends: int) -> int | None:
-    """The status of a child that ended; ``None`` if who asked for it is gone."""
+    """The status of a child that ended; ``None`` if who asked for it wants to know no more, or is gone."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     poll.register(ends, select.POLLIN)
@@ -167,8 +175,9 @@ def _failure(error: BaseException) -> dict[str, Any]:
     elif isinstance(error, PluginRegistryError):
         reason = "loaded"
     cause = error.error if isinstance(error, NotStarted) else error
-    message = str(cause) if isinstance(cause, PluginRegistryError) else f"{raised(cause)}{place_of(cause)}"
-    return {"reason": reason, "message": message, "traceback": traceback.format_exc()}
+    message = str(cause) if isinstance(cause, PluginRegistryError) else raised(cause)
+    file, line = place_parts(cause.__cause__ or cause)
+    return {"reason": reason, "message": message, "traceback": traceback.format_exc(), "file": file, "line": line}
 
 
 def _settle_in(scratch: Path) -> int:
@@ -185,7 +194,7 @@ def _settle_in(scratch: Path) -> int:
     faulthandler.register(signal.SIGUSR1, stack, all_threads=True)
     _tell_exits(stack)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_BYTES, _MOST_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LONGEST_FILE, _LONGEST_FILE))
     return os.open(scratch / "report", os.O_WRONLY | os.O_CREAT, 0o600)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
+import os
 import pickle
 import shutil
 import threading
@@ -48,7 +49,7 @@ from dagstack_plugins.resources.clock import FrozenClock
 from dagstack_plugins.resources.http_stub import StubHttpClient
 from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.resources.rng import DeterministicRng
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import place_of, raised
 
 T = TypeVar("T")
 _ANY_OBJECT: Final = {"type": "object"}
@@ -185,6 +186,7 @@ class Stage:
     def open_loop(self) -> None:
         """Have a loop to live on."""
         if self._loop is None:
+            _fill_standard_descriptors()
             self._loop = Loop()
 
     def start(self) -> None:
@@ -312,7 +314,7 @@ class Stage:
             if awaited:
                 value = self.on_loop(_awaited(value))
         except BaseException as error:  # SystemExit too: whatever it is, it is what came of the call
-            self.failures[hook] = raised(error)
+            self.failures[hook] = f"{raised(error)}{place_of(error)}"
             return Outcome(
                 error=error, awaited=awaited, changed=_changed(before, accepted) or (last and _changed(*last))
             )
@@ -405,6 +407,15 @@ class Stage:
         """What the plugin itself says of its inputs, if it does."""
         source = self.plugin.schema_hooks.get(hook)
         return None if source is None else to_json(self.call(source, {}).value)
+
+
+def _fill_standard_descriptors() -> None:
+    """Those that a plugin closed would be the loop's next, for the plugin to close again."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest one that is free
 
 
 @cache

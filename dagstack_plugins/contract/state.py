@@ -187,7 +187,7 @@ def _is_pythons(name: str) -> bool:
 
 
 def changed(before: Mapping[str, Picture], after: Mapping[str, Picture]) -> list[str]:
-    """The names whose pictures differ; lazy imports don't count."""
+    """The names whose pictures differ, of classes with the attribute; lazy imports don't count."""
     found = []
     known = {name.partition(":")[0] for name in before}
     for name, now in after.items():
@@ -195,8 +195,17 @@ def changed(before: Mapping[str, Picture], after: Mapping[str, Picture]) -> list
             continue
         was = before.get(name, None if name in before else _CODE)
         if was != now and not _is_import(name in before, was, now):
-            found.append(name)
+            found.append(name + _attribute(was, now))
     return found + [name for name in before if name not in after]
+
+
+def _attribute(was: Picture, now: Picture) -> str:
+    """Which attribute of a class differs."""
+    if not all(isinstance(one, tuple) and one[:1] == ("class",) for one in (was, now)):
+        return ""
+    before, after = dict(was[1:]), dict(now[1:])
+    changed_one = next((name for name in {**before, **after} if before.get(name) != after.get(name)), None)
+    return "" if changed_one is None else f".{changed_one}"
 
 
 def _is_import(was_there: bool, was: Picture, now: Picture) -> bool:
@@ -217,7 +226,7 @@ def process() -> dict[str, Picture]:
         "os.environ": dict(os.environ),
         "the working directory": os.getcwd(),  # noqa: PTH109
         "sys.path": list(sys.path),
-        "sys.meta_path": [id(one) for one in sys.meta_path],
+        "sys.meta_path": [id(one) for one in sys.meta_path if not _is_installed(one)],
         "the locale": locale.setlocale(locale.LC_ALL),
         "the umask": umask,
         "warnings.filters": [str(one) for one in warnings.filters],
@@ -239,6 +248,8 @@ def process() -> dict[str, Picture]:
         "sys.displayhook": id(sys.displayhook),
         "sys.int_max_str_digits": sys.get_int_max_str_digits(),
     }
+    for descriptor, name in enumerate(("standard input", "standard output", "standard error")):
+        found[f"the descriptor of {name}"] = _file_of(descriptor)
     for number in signal.valid_signals() - {signal.SIGUSR1}:
         handler = signal.getsignal(number)
         found[f"the handler of {signal.Signals(number).name if number in _NAMED else number}"] = (
@@ -248,6 +259,20 @@ def process() -> dict[str, Picture]:
 
 
 _NAMED: Final = frozenset(signal.Signals)
+
+
+def _is_installed(importer: Any) -> bool:
+    """Whether a library put it there, when it was imported."""
+    module = sys.modules.get(getattr(importer, "__module__", None) or type(importer).__module__)
+    return "-packages" in (getattr(module, "__file__", None) or "")
+
+
+def _file_of(descriptor: int) -> Picture:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _stream(stream: Any) -> Picture:

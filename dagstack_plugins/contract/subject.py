@@ -35,7 +35,7 @@ class Subject:
     Attributes:
         manifest: its manifest.
         source: how its class is found.
-        own: the folder that its code lies in, or the one file.
+        own: the folder or package that its code lies in, or the one file.
         hookspecs: the hookspec files of its kind, and of those that it depends on.
         neighbours: the folders of the plugins that it depends on.
         missing: dependencies that were found nowhere.
@@ -60,6 +60,12 @@ class Subject:
     def label(self) -> str:
         """``kind/name``."""
         return f"{self.manifest.kind}/{self.manifest.name}"
+
+    @property
+    def alone(self) -> bool:
+        """Whether its code lies in a folder of its own, and not among other code, such as that of tests."""
+        folder = self.manifest.folder
+        return folder is not None and self.own == str(folder)
 
     def kind(self) -> Kind | None:
         """Its kind; ``None`` where that is unknown or its hookspec faulty."""
@@ -135,7 +141,12 @@ def _source(manifest: PluginManifest, plugin_class: type | None) -> tuple[Elsewh
     where = ClassPlace.of(plugin_class)
     folder = manifest.folder
     inside = folder is not None and Path(where.file).is_relative_to(folder)
-    return (_found_class, (where,)), str(folder) if inside else where.file
+    return (_found_class, (where,)), str(folder) if inside else _home_of(Path(where.file))
+
+
+def _home_of(file: Path) -> str:
+    """The package of a file, whose other modules work for the class and whose data it reads; or the file."""
+    return str(file.parent if (file.parent / "__init__.py").exists() else file)
 
 
 @attrs.frozen

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import attrs
 
 from dagstack_plugins.errors import PluginRegistryError
-from dagstack_plugins.wording import shown
+from dagstack_plugins.wording import printable
+
+OF_DETERMINISM: Final = frozenset({"clock", "interval", "randomness", "identity", "locale"})
+"""What ``determinism`` reports of plugins that promise equal bytes, and ``ambient_state`` of all others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -97,7 +101,7 @@ _LONGEST: Final = 2000
 
 
 def _evidence(value: Any) -> str:
-    text = value if isinstance(value, str) else shown(value)
+    text = value if isinstance(value, str) else printable(json.dumps(value, ensure_ascii=False, default=repr))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return text.replace("\n", "\n    ")
 

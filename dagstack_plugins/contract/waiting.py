@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 from blockbuster import blockbuster
@@ -96,6 +96,8 @@ class BlockingCalls:
 class Monitor:
     """Looks at one thread again and again, and notes where in the plugin it waits, or computes for long.
 
+    A context manager: it looks as long as that is open.
+
     Args:
         watch: tells whose code it is.
         thread: the thread; the one that makes the monitor, if left out.
@@ -116,12 +118,11 @@ class Monitor:
         self.busy: dict[Place, int] = {}
         self._looking = threading.Thread(target=self._look, name="contract-monitor", daemon=True)
 
-    def begin(self) -> None:
-        """Look from now on."""
+    def __enter__(self) -> Self:
         self._looking.start()
+        return self
 
-    def end(self) -> None:
-        """Stop looking."""
+    def __exit__(self, *_: object) -> None:
         self._ends.set()
         self._looking.join()
 

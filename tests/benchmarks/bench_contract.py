@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dagstack_plugins import run_contract_suite
-from dagstack_plugins.contract.bench import Bench, Notes
+from dagstack_plugins.contract.bench import Bench
 from dagstack_plugins.contract.subject import subject_of
-from dagstack_plugins.contract.suite import cases, run_case
+from dagstack_plugins.contract.suite import Plan
 from dagstack_plugins.manifest import load_manifest
 
 IMPORTS = "import hypothesis, psutil, jsonschema_rs, pluggy, blockbuster, asyncio, sqlite3"
@@ -46,15 +46,14 @@ def two_pythons() -> None:
 
 def test_all_checks_of_a_trivial_plugin(beside: Any, noted: Callable[[str], None], tmp_path: Path) -> None:
     subject = subject_of(load_manifest(echo(tmp_path)))
-    kind = subject.kind()
     took: list[float] = []
 
     def suite() -> None:
         begun = time.perf_counter()
         with Bench() as bench:
             bench.start()
-            notes = Notes()
-            results = [run_case(bench, notes, subject, kind, case, 30) for case in cases(subject.manifest, kind)]
+            plan = Plan.of(subject)
+            results = [plan.run(case, bench, 30) for case in plan.cases]
         took.append(time.perf_counter() - begun)
         assert all(result.status.ok for result in results)
 

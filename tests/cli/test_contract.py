@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -109,3 +114,27 @@ def test_a_folder_without_a_plugin(project: Any) -> None:
     done = project.run("test", "empty")
     assert (done.status, done.out) == (1, "")
     assert "there is no plugin in empty" in done.err
+
+
+def test_two_plugins_of_one_name_have_a_row_each(project: Any) -> None:
+    project.plugin("echo")
+    shutil.copytree(project.root / "plugins/echo", project.root / "other/echo")
+    done = project.run("test", "--check", "manifest", "plugins", "other")
+    assert (done.status, done.err) == (0, "")
+    assert "tool/echo in plugins/echo ✓" in done.out
+    assert "tool/echo in other/echo   ✓" in done.out
+
+
+def test_rows_come_as_they_are_known_and_an_interrupt_loses_none(made: Any) -> None:
+    made.plugin("slow", "import time\n\n\nclass Slow:\n    def execute(self, args):\n        time.sleep(600)\n")
+    command = [sys.executable, "-m", "dagstack_plugins", "test", "--check", "ambient_state", "plugins"]
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    with subprocess.Popen(command, cwd=made.root, stdout=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stdout is not None
+        seen = [running.stdout.readline() for _ in range(3)]
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+    assert seen[1:] == ["tool/echo  ✓\n", "tool/reads ✗\n"]
+    assert "tool/reads breaks invariant 1, ambient_state" in rest
+    assert rest.rstrip().endswith("2 plugins: 1 failed, 1 passed")
+    assert running.returncode != 0

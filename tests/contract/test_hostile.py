@@ -196,25 +196,28 @@ def test_a_folder_that_nobody_may_write_to(tmp_path: Path) -> None:
     assert sorted(path.name for path in made.iterdir()) == before
 
 
-def test_when_the_host_is_killed_the_tested_process_goes_too(tmp_path: Path) -> None:
+def test_when_the_host_is_killed_the_tested_process_goes_too_and_what_it_wrote(tmp_path: Path) -> None:
     marker = f"hangs-{os.getpid()}"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     made = tmp_path / marker
     made.mkdir()
     base = f'[plugin]\nname = "{marker}"\nkind = "tool"\nruntime = "in_process"\ncore_version = ">=0.1"\n'
     (made / "dagstack.toml").write_text(base)
     (made / "plugin.py").write_text(
-        hook(f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)")
+        hook(f"open({str(temporary / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)")
     )
     program = (
         f"from dagstack_plugins import run_contract_suite as run; run(manifest={str(made)!r}, checks=['boundaries'])"
     )
-    host = subprocess.Popen([sys.executable, "-c", program])
+    host = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(temporary)})
     until = time.monotonic() + 30
-    while time.monotonic() < until and not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+    while time.monotonic() < until and not ((temporary / "pid").exists() and (temporary / "pid").read_text()):
         time.sleep(0.05)
-    tested = int((tmp_path / "pid").read_text())
+    tested = int((temporary / "pid").read_text())
     host.kill()
     host.wait()
-    while time.monotonic() < until and psutil.pid_exists(tested):
+    while time.monotonic() < until and (psutil.pid_exists(tested) or list(temporary.glob("dagstack-contract-*"))):
         time.sleep(0.05)
     assert not psutil.pid_exists(tested)
+    assert list(temporary.glob("dagstack-contract-*")) == []

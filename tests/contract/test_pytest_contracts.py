@@ -248,3 +248,11 @@ def test_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_fixtures.py").write_text(FIXTURES)
     status, told = run(tmp_path, "-W", "error::ResourceWarning")
     assert (status, "5 passed" in told) == (0, True), told
+
+
+def test_paths_without_plugins_are_no_matter_where_the_ini_file_says_contracts(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_one.py").write_text("def test_one():\n    pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ncontracts = true\n")
+    status, told = run(tmp_path, "tests")
+    assert (status, "no plugin below" in told) == (0, False)

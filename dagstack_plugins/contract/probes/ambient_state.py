@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dagstack_plugins.contract.inputs import NoInput, samples
+from dagstack_plugins.contract.guard import below
+from dagstack_plugins.contract.probes.calls import outcomes, plan
+from dagstack_plugins.contract.probes.sighted import each_once, of_sighting
 from dagstack_plugins.contract.reading import runtime_writes
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.state import Camera, changed, foreign, patched, process
@@ -20,35 +20,6 @@ from dagstack_plugins.contract.watch import Sighting, Watch
 from dagstack_plugins.errors import TeardownErrors
 
 
-def inputs(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
-    """Inputs of all hooks, made once for several hosts; and how long a call takes, so that there are not too many."""
-    subject, arguments = given
-    stage = Stage(subject, scratch)
-    made: dict[str, list[Any]] = {}
-    with stage.running():
-        for hook in stage.hooks:
-            try:
-                made[hook] = samples(stage.strategy(hook), arguments["number"], subject.seed)
-            except NoInput:
-                made[hook] = []
-        given_ones = {hook: stage.raw_examples(hook) for hook in made}
-        pace = max((_pace(stage, hook, (given_ones[hook] + made[hook])[:2]) for hook in made), default=0.0)
-        return {"given": given_ones, "made": made, "pace": pace}
-
-
-def _pace(stage: Stage, hook: str, payloads: list[Any]) -> float:
-    """Seconds that one call takes."""
-    begun = time.monotonic()
-    outcomes(stage, [(hook, payload) for payload in payloads])
-    return (time.monotonic() - begun) / max(1, len(payloads))
-
-
-def plan(inputs_of: Mapping[str, list[Any]]) -> list[tuple[str, Any]]:
-    """Each input twice, with others in between, hooks taking turns."""
-    rounds = [(hook, payload) for hook, payloads in inputs_of.items() for payload in payloads]
-    return rounds + rounds
-
-
 def host(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
     """What one more host is answered; nothing is watched."""
     subject, arguments = given
@@ -57,16 +28,11 @@ def host(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]
         return {"outcomes": outcomes(stage, plan(arguments["inputs"]))}
 
 
-def outcomes(stage: Stage, calls: Iterable[tuple[str, Any]]) -> list[Any]:
-    """What came of some calls, as JSON."""
-    return [stage.settled(stage.call(hook, stage.filled(payload)).told()) for hook, payload in calls]
-
-
 def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
     """Watch the plugin while it is loaded, started, called and stopped; then start it again on a fresh loop."""
     subject, arguments = given
     watch = Watch(subject.own, scratch)
-    camera = Camera(lambda file: _is_own(file, subject.own))
+    camera = Camera(lambda file: below(file, subject.own))
     at_first = process()
     watch.begin()
     stage = Stage(subject, scratch)
@@ -89,7 +55,7 @@ def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any
     findings = [
         *_sighted(watch.sightings),
         *_of_modules(changed(modules, camera.take()), camera, stage),
-        *_of_process(at_first, at_load, started, called, at_last),
+        *_of_process((at_first, at_load, started, called, at_last), watch.sightings),
         *(_patched(name) for name in patched(camera, others)),
     ]
     return {"findings": _as_dicts(each_once(findings)), "outcomes": first, "again": _again(stage, calls)}
@@ -108,35 +74,6 @@ def _as_dicts(findings: Iterable[Finding]) -> list[dict[str, Any]]:
     return list(Verdict.of(findings).to_dict()["findings"])
 
 
-def _is_own(file: str, own: str) -> bool:
-    return file == own or file.startswith(f"{own.rstrip(os.sep)}{os.sep}")
-
-
-def each_once(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding for each line, and for each that has none."""
-    found: dict[tuple[str | None, int | None, str], Finding] = {}
-    lines: set[tuple[str | None, int | None]] = set()
-    for finding in findings:
-        place = finding.file, finding.line
-        if finding.line is not None and place in lines:
-            continue
-        lines.add(place)
-        found.setdefault((*place, finding.told), finding)
-    return list(found.values())
-
-
-ADVICE: Final[Mapping[str, str]] = {
-    "clock": 'take the time from the host: resources.required = ["clock"], ctx.resources.clock.now()',
-    "interval": 'take the time from the host: resources.required = ["clock"], ctx.resources.clock.monotonic_ns()',
-    "randomness": 'take randomness from the host: resources.required = ["rng"], ctx.resources.rng',
-    "environment": "read it in setup, or better: let the host say it in the plugin's configuration (ctx.config)",
-    "directory": "name files by absolute paths: from the configuration, the payload, ctx.resources.tmpdir or __file__",
-    "identity": "where the plugin runs is the host's business: let the configuration or the payload say what is needed",
-    "locale": "format with what no locale changes, and sort by the text itself",
-    "loop": "ask for the running loop where it is used: each host has one of its own",
-    "write": 'write into ctx.resources.tmpdir (resources.required = ["tmpdir"]), or where the configuration says',
-    "read": "read from the plugin's own folder, or what the configuration or the payload names",
-}
 _IN_HOOKS: Final = frozenset({"clock", "interval", "randomness", "environment", "directory", "identity"})
 _ANYWHERE: Final = frozenset({"write", "read"})
 
@@ -149,20 +86,6 @@ def _sighted(sightings: Iterable[Sighting]) -> Iterator[Finding]:
             yield of_sighting(one)
 
 
-def of_sighting(one: Sighting) -> Finding:
-    """A sighting, as something to report."""
-    when = {"load": " while it is loaded", "setup": " in setup", "teardown": " in teardown"}.get(one.phase, "")
-    verb = "" if one.what in ("write", "read", "directory") and " " in one.told else "uses "
-    return Finding(
-        told=f"{verb}{one.told}{when}" + (f" ({one.path})" if one.path else ""),
-        advice=ADVICE[one.what],
-        hook=None if when else one.phase,
-        file=one.file,
-        line=one.line,
-        what=one.what,
-    )
-
-
 def _of_modules(names: Iterable[str], camera: Camera, stage: Stage) -> Iterator[Finding]:
     """What changed, and what would on ways that the inputs did not lead to."""
     written = dict(_written(camera, stage))
@@ -170,7 +93,8 @@ def _of_modules(names: Iterable[str], camera: Camera, stage: Stage) -> Iterator[
     for name in names:
         module, _, variable = name.partition(":")
         file = str(getattr(modules.get(module), "__file__", None))
-        line = written.pop((file, variable), None) or _line_of(file, variable)
+        top = variable.partition(".")[0]
+        line = written.pop((file, top), None) or _line_of(file, top)
         yield _shared(variable, file, line)
     for (file, variable), line in written.items():
         yield _shared(variable, file, line)
@@ -191,7 +115,7 @@ def _written(camera: Camera, stage: Stage) -> Iterator[tuple[tuple[str, str], in
     entries = {*stage.hooks, "setup", "teardown"}
     cls = type(stage.plugin.instance)
     # A file that is not the plugin's alone, such as a test's, has classes that are none of its business.
-    only = None if os.path.isdir(stage.subject.own) else {base.__name__ for base in cls.__mro__}  # noqa: PTH112
+    only = None if stage.subject.alone else {base.__name__ for base in cls.__mro__}
     for module in camera.modules().values():
         file = str(module.__file__)
         for name, line in runtime_writes(Path(file), entries, only):
@@ -218,7 +142,9 @@ _LEFT_AT_LOAD: Final = frozenset(
 )
 
 
-def _of_process(first: Any, load: Any, started: Any, called: Any, last: Any) -> Iterator[Finding]:
+def _of_process(pictures: tuple[Any, ...], sightings: Iterable[Sighting]) -> Iterator[Finding]:
+    first, load, started, called, last = pictures
+    sightings = list(sightings)
     for name in last:
         if name == "the state of random":
             moments = [(started, called, "while hooks run")]
@@ -226,14 +152,29 @@ def _of_process(first: Any, load: Any, started: Any, called: Any, last: Any) -> 
             moments = [(started, called, "while hooks run"), (load, last, "and leaves it so")]
             if name in _LEFT_AT_LOAD:
                 moments.append((first, load, "while it is loaded"))
-        for before, after, when in moments:
-            if before.get(name) != after.get(name):
-                yield Finding(
-                    told=f"changes {name} {when}, which belongs to the whole process",
-                    advice="leave to the host what is the host's; what setup changes, teardown must put back",
-                    what="process state",
-                )
-                break
+        when = next((when for before, after, when in moments if before.get(name) != after.get(name)), None)
+        if when is not None and not _is_told_otherwise(name, sightings):
+            yield Finding(
+                told=f"changes {name} {when}, which belongs to the whole process",
+                advice=_ADVICE_ON.get(
+                    name, "leave to the host what is the host's; what setup changes, teardown puts back"
+                ),
+                what="process state",
+            )
+
+
+_LEAVE: Final = "leave to the host what is the host's; what setup changes, teardown puts back"
+_ADVICE_ON: Final[Mapping[str, str]] = {
+    "the root logger's handlers": "log through a logger of your own, logging.getLogger(__name__); "
+    "logging.basicConfig(), which logging.info() and its like call, is for the host",
+}
+
+
+def _is_told_otherwise(name: str, sightings: Iterable[Sighting]) -> bool:
+    """Whether a change is told with its line, or nobody but a library that was imported meanwhile made it."""
+    if name == "the state of random":
+        return any(one.what == "randomness" and one.phase not in ("load", "setup", "teardown") for one in sightings)
+    return name == "warnings.filters" and all(one.what != "filters" for one in sightings)
 
 
 def _patched(name: str) -> Finding:

@@ -153,7 +153,8 @@ def breach(stage: Stage, hook: str, payload: Any) -> Finding | None:
     fault = unfit(stage, hook, outcome)
     if fault is None:
         return None
-    advice = "return dict, list, str, int, float, bool or None, as the hook's output_schema says"
+    says = "" if stage.codec(hook).hands_back else ", as the hook's output_schema says"
+    advice = f"return dict, list, str, int, float, bool or None{says}"
     return Finding(told=fault, advice=advice, hook=hook, evidence={**evidence, "output": readable(outcome.value)})
 
 

@@ -8,19 +8,17 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from dagstack_plugins.contract.probes.ambient_state import each_once, of_sighting
+from dagstack_plugins.contract.probes.sighted import each_once, of_sighting
 from dagstack_plugins.contract.reading import locale_uses
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.state import Camera
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
-from dagstack_plugins.contract.violations import Finding
+from dagstack_plugins.contract.violations import OF_DETERMINISM, Finding
 from dagstack_plugins.contract.watch import Sighting, Watch
 from dagstack_plugins.errors import TeardownErrors
-
-_PROMISED: Final = frozenset({"clock", "interval", "randomness", "identity", "locale"})
 
 
 def here(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
@@ -95,7 +93,7 @@ def _list_folders(order: Any) -> None:
 
 def _sighted(sightings: Iterable[Sighting]) -> Iterator[Finding]:
     for one in sightings:
-        if one.what in _PROMISED:
+        if one.what in OF_DETERMINISM:
             yield of_sighting(one)
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from dagstack_plugins.contract.bench import as_call
-from dagstack_plugins.contract.probes.ambient_state import each_once, outcomes, plan
+from dagstack_plugins.contract.differences import difference
+from dagstack_plugins.contract.probes.calls import outcomes, plan
+from dagstack_plugins.contract.probes.sighted import each_once
 from dagstack_plugins.contract.stage import NotStarted, Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
@@ -81,9 +83,8 @@ def _on_the_loop(stage: Stage, watch: Watch, calls: Calls) -> list[Finding]:
     try:
         stage.start()
         blocking.begin()
-        monitor.begin()
         slow: list[float] = []
-        with stalls(_HOGS_LOOP, slow.append):
+        with monitor, stalls(_HOGS_LOOP, slow.append):
             for hook, payload in calls:
                 with watch.during(hook, payload):
                     outcome = stage.call(hook, stage.filled(payload), on_loop=True)
@@ -91,8 +92,8 @@ def _on_the_loop(stage: Stage, watch: Watch, calls: Calls) -> list[Finding]:
                     told = "is a plain function, though the manifest says execution_model = 'async'"
                     found.append(_of_method(hook, getattr(stage.plugin.instance, hook), told, "make it `async def`"))
                 elif slow:
-                    found.append(_hogs(hook, monitor.busiest, slow.pop(), stage, payload))
-        monitor.end()
+                    found.append(_hogs(hook, monitor.busiest, max(slow), stage, payload))
+                slow.clear()
     finally:
         with suppress(TeardownErrors):
             stage.stop()
@@ -129,8 +130,7 @@ def _hogs(hook: str, place: Place | None, seconds: float, stage: Stage, payload:
 def _in_the_caller(stage: Stage, watch: Watch, calls: Calls) -> list[Finding]:
     found: list[Finding] = []
     monitor = Monitor(watch)
-    with stage.running():
-        monitor.begin()
+    with stage.running(), monitor:
         for hook, payload in calls:
             begun = time.thread_time()
             with watch.during(hook, payload):
@@ -138,7 +138,6 @@ def _in_the_caller(stage: Stage, watch: Watch, calls: Calls) -> list[Finding]:
             took = time.thread_time() - begun
             if took > _HOGS_CALLER:
                 found.append(_holds(hook, monitor.busiest, took, stage, payload))
-        monitor.end()
     sleeps = [one for one in watch.sightings if one.what == "sleep" and one.thread == "MainThread"]
     found += [_waits("sleeps", (one.file, one.line), one.phase) for one in sleeps if one.phase in stage.hooks]
     found += [_waits("waits", place, None) for place in monitor.waits]
@@ -212,7 +211,8 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -
 
 def _raced(subject: Subject, hook: str, payload: Any, expected: Any, answer: Any) -> Finding:
     return Finding(
-        told="answers otherwise when several threads call it at once, as hosts do with 'thread_cpu_bound'",
+        told="answers otherwise when several threads call it at once, as hosts do with 'thread_cpu_bound': "
+        + difference(expected, answer),
         advice="keep what belongs to one call in local variables, and guard what calls share with a lock",
         hook=hook,
         evidence={"call": as_call(subject, hook, payload), "alone": expected, "at once": answer},
@@ -236,7 +236,7 @@ def _in_processes(subject: Subject, scratch: Path, calls: Calls) -> Verdict:
             return Verdict.of(
                 [
                     Finding(
-                        told="answers otherwise in a worker process",
+                        told=f"answers otherwise in a worker process: {difference(one, other)}",
                         advice="keep in the instance nothing that calls share: each worker process has its own",
                         hook=hook,
                         evidence={"call": as_call(subject, hook, payload), "here": one, "there": other},

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 import psutil
 
 from dagstack_plugins.contract.bench import as_call
-from dagstack_plugins.contract.probes.ambient_state import outcomes, plan
+from dagstack_plugins.contract.probes.calls import outcomes, plan
 from dagstack_plugins.contract.stage import NotStarted, Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.violations import Finding

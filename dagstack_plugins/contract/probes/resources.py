@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from dagstack_plugins.contract.probes.ambient_state import each_once, outcomes, plan
+from dagstack_plugins.contract.probes.calls import outcomes, plan
+from dagstack_plugins.contract.probes.sighted import each_once
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.violations import Finding

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dagstack_plugins.checkpoints import MemoryCheckpoints
-from dagstack_plugins.contract.probes.ambient_state import each_once, outcomes
+from dagstack_plugins.contract.probes.calls import outcomes
+from dagstack_plugins.contract.probes.sighted import each_once
 from dagstack_plugins.contract.schemas import properties, types
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
