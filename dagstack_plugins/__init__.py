@@ -90,6 +90,7 @@ _NAMES = {
         "HookUnknown",
         "HookspecInvalid",
         "KindUnknown",
+        "LockInvalid",
         "ManifestInvalid",
         "NoCapabilityMatch",
         "PayloadInvalid",
@@ -97,6 +98,7 @@ _NAMES = {
         "PluginLoadError",
         "PluginRegistryError",
         "PluginUnavailable",
+        "PluginUntrusted",
         "ResourceUndeclared",
         "RuntimeNotSupported",
         "TeardownErrors",
@@ -106,6 +108,10 @@ _NAMES = {
     "kinds.model": ("Dispatch",),
     "kinds.payload": ("Payload",),
     "kinds.payloads": ("PayloadTypes",),
+    "lock": (
+        "LockedPlugin",
+        "PluginLock",
+    ),
     "manifest": (
         "PluginManifest",
         "load_manifest",

@@ -23,6 +23,7 @@ from dagstack_plugins.errors import Fault as Fault
 from dagstack_plugins.errors import HookspecInvalid as HookspecInvalid
 from dagstack_plugins.errors import HookUnknown as HookUnknown
 from dagstack_plugins.errors import KindUnknown as KindUnknown
+from dagstack_plugins.errors import LockInvalid as LockInvalid
 from dagstack_plugins.errors import ManifestInvalid as ManifestInvalid
 from dagstack_plugins.errors import NoCapabilityMatch as NoCapabilityMatch
 from dagstack_plugins.errors import PayloadInvalid as PayloadInvalid
@@ -30,6 +31,7 @@ from dagstack_plugins.errors import PluginError as PluginError
 from dagstack_plugins.errors import PluginLoadError as PluginLoadError
 from dagstack_plugins.errors import PluginRegistryError as PluginRegistryError
 from dagstack_plugins.errors import PluginUnavailable as PluginUnavailable
+from dagstack_plugins.errors import PluginUntrusted as PluginUntrusted
 from dagstack_plugins.errors import ResourceUndeclared as ResourceUndeclared
 from dagstack_plugins.errors import RuntimeNotSupported as RuntimeNotSupported
 from dagstack_plugins.errors import TeardownErrors as TeardownErrors
@@ -38,6 +40,8 @@ from dagstack_plugins.kinds.compile import hookimpl as hookimpl
 from dagstack_plugins.kinds.model import Dispatch as Dispatch
 from dagstack_plugins.kinds.payload import Payload as Payload
 from dagstack_plugins.kinds.payloads import PayloadTypes as PayloadTypes
+from dagstack_plugins.lock import LockedPlugin as LockedPlugin
+from dagstack_plugins.lock import PluginLock as PluginLock
 from dagstack_plugins.manifest import PluginManifest as PluginManifest
 from dagstack_plugins.manifest import load_manifest as load_manifest
 from dagstack_plugins.middleware.timing import TimingMiddleware as TimingMiddleware

@@ -88,6 +88,10 @@ class HookspecInvalid(_Faulty):
     """A hookspec that cannot be read, or declares something impossible; ``.file``, ``.faults``."""
 
 
+class LockInvalid(_Faulty):
+    """A lock file that cannot be read, or breaks its schema; ``.file``, ``.faults``."""
+
+
 class KindUnknown(PluginRegistryError):
     """Nothing is known of a kind: no hookspec, or no plugin where a call needs one."""
 
@@ -138,6 +142,30 @@ class RuntimeNotSupported(PluginRegistryError):
         super().__init__(message, **known)
         self.allowed = tuple(allowed)
         self.available = tuple(available)
+
+
+class PluginUntrusted(PluginRegistryError):
+    """A plugin is not what the host decided to trust: its files differ from the lock, or it declares too much.
+
+    Args:
+        wanted: the content hash that is locked, if one is.
+        found: the content hash of its files, if they can be read.
+        capabilities: those that it declares and the host does not allow.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        wanted: str | None = None,
+        found: str | None = None,
+        capabilities: Sequence[str] = (),
+        **known: str | None,
+    ) -> None:
+        super().__init__(message, **known)
+        self.wanted = wanted
+        self.found = found
+        self.capabilities = tuple(capabilities)
 
 
 class PluginLoadError(PluginRegistryError):

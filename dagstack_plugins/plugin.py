@@ -12,6 +12,7 @@ from typing import Any, Final
 import attrs
 import jsonschema_rs
 
+from dagstack_plugins.contents import Contents
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.kinds.binding import Binding
@@ -72,6 +73,15 @@ class PluginStatus:
     location: str
     since: datetime
     setup_seconds: float | None
+    _contents: Contents | None = attrs.field(default=None, repr=False, eq=False)
+
+    @property
+    def content_hash(self) -> str | None:
+        """``sha256:…`` over the plugin's files, as they are when somebody first asks, or as a lock found them.
+
+        ``None`` for what the host registered itself, and where files can't be read.
+        """
+        return None if self._contents is None else self._contents.readable_hash
 
 
 @attrs.frozen(eq=False)
@@ -97,6 +107,7 @@ class Plugin:
 
     Attributes:
         location: the folder, module or distribution that it came from.
+        contents: its files; ``None`` for what the host registered itself.
         manifest: ``None`` where it could not be read.
         kind: its kind, where known.
         name: its name, where known.
@@ -120,6 +131,7 @@ class Plugin:
     manifest: PluginManifest | None = None
     kind: str | None = None
     name: str | None = None
+    contents: Contents | None = None
     runtime: str | None = None
     instance: Any = None
     bindings: Mapping[str, Binding] = attrs.field(factory=dict)
@@ -199,6 +211,7 @@ class Plugin:
             self.location,
             self.since,
             self.setup_seconds,
+            self.contents,
         )
 
     @property

@@ -35,6 +35,7 @@ from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.payloads import PayloadTypes
 from dagstack_plugins.lifecycle.running import Running
+from dagstack_plugins.lock import PluginLock
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import USABLE, PluginStatus
 from dagstack_plugins.resources.registry import ResourceRegistry
@@ -61,6 +62,10 @@ class PluginRegistry:
             machine has processors.
         thread_workers: how many calls of plugins that say ``thread_cpu_bound`` run at once; by default four more than
             the machine has processors, and at most 32.
+        lock: a lock file, or what was read from one: plugins in folders and distributions that it doesn't hold, or that
+            differ from it, are refused before any code of them runs.
+        allow_capabilities: the ``capabilities`` that plugins may declare; one that declares more is refused. By
+            default any.
 
     Example:
         >>> registry = PluginRegistry()
@@ -83,10 +88,17 @@ class PluginRegistry:
         runtime_for: Mapping[tuple[str, str], str] | None = None,
         thread_workers: int | None = None,
         process_workers: int | None = None,
+        lock: PluginLock | str | Path | None = None,
+        allow_capabilities: Collection[str] | None = None,
     ) -> None:
         if validate not in list(Validate):
             raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
-        rules = HostRules(_installed(RUNTIMES if runtimes is None else runtimes), dict(runtime_for or {}))
+        rules = HostRules(
+            _installed(RUNTIMES if runtimes is None else runtimes),
+            dict(runtime_for or {}),
+            PluginLock.read(lock) if isinstance(lock, str | Path) else lock,
+            _names(allow_capabilities),
+        )
         _installed(rules.runtime_for.values())
         for name, workers in (("thread_workers", thread_workers), ("process_workers", process_workers)):
             if workers is not None and (type(workers) is not int or workers < 1):
@@ -439,6 +451,12 @@ def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
             available=RUNTIMES,
         )
     return wanted
+
+
+def _names(capabilities: Collection[str] | None) -> frozenset[str] | None:
+    if isinstance(capabilities, str):
+        raise TypeError(f"allow_capabilities takes several: [{capabilities!r}], not {capabilities!r}")
+    return None if capabilities is None else frozenset(capabilities)
 
 
 def _read_all(files: Sequence[Path]) -> list[Kind]:

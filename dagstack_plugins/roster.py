@@ -403,7 +403,7 @@ class Roster:
             slot.add(plugin)
 
     def _refuse(self, refusal: Refusal, earlier: Mapping[tuple[str, str], Plugin]) -> None:
-        plugin = refused(refusal.source.location, refusal.error, refusal.manifest)
+        plugin = refused(refusal.source, refusal.error, refusal.manifest)
         known = earlier.get((plugin.location, plugin.reason))
         if known is not None:
             plugin.error, plugin.since = known.error, known.since

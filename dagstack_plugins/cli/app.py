@@ -12,6 +12,7 @@ from dagstack_plugins.cli.contract import test
 from dagstack_plugins.cli.graph import graph
 from dagstack_plugins.cli.kinds import kinds
 from dagstack_plugins.cli.listing import list_plugins
+from dagstack_plugins.cli.locking import lock
 from dagstack_plugins.cli.options import examples
 from dagstack_plugins.cli.output import complain
 from dagstack_plugins.cli.telling import told
@@ -38,7 +39,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test):
+for command in (list_plugins, check, graph, kinds, call, test, lock):
     commands.add_command(command)
 
 

@@ -13,7 +13,7 @@ import click
 
 from dagstack_plugins.cli.finding import find
 from dagstack_plugins.cli.logs import log_to_stderr, quiet_library
-from dagstack_plugins.cli.options import FILE, FOLDER, examples, hookspecs_option
+from dagstack_plugins.cli.options import FILE, FOLDER, examples, hookspecs_option, installed_option
 from dagstack_plugins.cli.output import complain, write_json
 from dagstack_plugins.cli.telling import told
 from dagstack_plugins.context import PluginContext
@@ -48,6 +48,7 @@ from dagstack_plugins.wording import dotted, shown
     type=FOLDER,
     help="Where plugins are; may be repeated. Default: here.",
 )
+@installed_option
 @hookspecs_option
 @click.option(
     "--config", metavar="FILE", type=FILE, help="The plugins' configuration, TOML or JSON: {kind: {name: {…}}}."
@@ -59,6 +60,7 @@ def call(
     name: str | None,
     payload: str,
     plugins: tuple[Path, ...],
+    installed: bool,
     hookspecs: tuple[Path, ...],
     config: Path | None,
     verbose: bool,
@@ -70,7 +72,8 @@ def call(
     given = _payload(payload)
     context = PluginContext(_config(config))
     log_to_stderr(verbose=verbose)
-    found = find(plugins or (Path(),), hookspecs, verbose=verbose)
+    folders = plugins or (() if installed else (Path(),))
+    found = find(folders, hookspecs, installed=installed, verbose=verbose)
     found.complain()
     try:
         _call(found.registry, context, kind, hook, name, given, verbose=verbose)

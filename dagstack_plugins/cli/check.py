@@ -12,14 +12,15 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
-from dagstack_plugins.cli.finding import find
+from dagstack_plugins.cli.finding import Found, find
 from dagstack_plugins.cli.findings import Finding, findings, warnings
-from dagstack_plugins.cli.options import FILE_OR_FOLDER, examples, hookspecs_option, json_option
+from dagstack_plugins.cli.options import FILE, FILE_OR_FOLDER, examples, hookspecs_option, installed_option, json_option
 from dagstack_plugins.cli.output import complain, counted, indented, safe, told_path, write, write_json
 from dagstack_plugins.discovery.folders import plugin_folders
 from dagstack_plugins.discovery.kind_folders import kind_folders
 from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.hookspec import hookspec_files
+from dagstack_plugins.lock import LOCK_FILE, PluginLock
 
 _HOOKSPEC_SUFFIXES: Final = (".yaml", ".yml")
 
@@ -29,25 +30,41 @@ _HOOKSPEC_SUFFIXES: Final = (".yaml", ".yml")
         "dagstack-plugins check plugins/",
         "dagstack-plugins check plugins/my_tool kinds/payment_provider/v1.yaml",
         "dagstack-plugins check --hookspecs ../host/kinds --json .",
+        "dagstack-plugins check --locked --installed plugins/",
     )
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=FILE_OR_FOLDER)
+@click.argument("paths", metavar="PATH...", nargs=-1, type=FILE_OR_FOLDER)
+@installed_option
 @hookspecs_option
+@click.option("--locked", is_flag=True, help=f"Refuse plugins that differ from the lock file {LOCK_FILE}.")
+@click.option("--lock", "lock_file", metavar="FILE", type=FILE, help="The same, with another lock file.")
 @json_option
-def check(paths: tuple[Path, ...], hookspecs: tuple[Path, ...], as_json: bool) -> int:
+def check(
+    paths: tuple[Path, ...],
+    installed: bool,
+    hookspecs: tuple[Path, ...],
+    locked: bool,
+    lock_file: Path | None,
+    as_json: bool,
+) -> int:
     """Check plugins and kinds, and tell all their faults.
 
     A PATH is a plugin's folder, a folder of plugins, a hookspec, or a folder of kinds. The plugins' code is loaded, but
     nothing is started. What the host decides, such as resources and configuration, is not checked. Warnings are about
     what was likely meant otherwise. Exit status: 0 if all is well, 1 if there are faults, 2 for a wrong command line.
     """
+    if not paths and not installed:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    lock = PluginLock.read(lock_file or LOCK_FILE) if locked or lock_file else None
     sorted_out = [_sorted_out(path) for path in paths]
     folders = [folder for one in sorted_out for folder in one.plugins]
-    found = find(folders, hookspecs, [kinds for one in sorted_out for kinds in one.kinds])
+    found = find(
+        folders, hookspecs, [kinds for one in sorted_out for kinds in one.kinds], installed=installed, lock=lock
+    )
     empty = [_nothing_in(one.path) for one in sorted_out if one.is_empty]
     faults = sorted([*empty, *findings(found)], key=lambda fault: fault.sort_key)
     plugins = len(found.registry.status())
-    odd = warnings(found)
+    odd = [*warnings(found), *_not_found(lock, found)]
     if as_json:
         told = [attrs.asdict(fault) for fault in faults]
         less = [{"file": one.file, "message": one.message, "kind": one.kind, "plugin": one.plugin} for one in odd]
@@ -59,6 +76,17 @@ def check(paths: tuple[Path, ...], hookspecs: tuple[Path, ...], as_json: bool) -
         checked = f"{counted(plugins, 'plugin')} and {counted(len(found.hookspecs), 'hookspec')} checked"
         write(*_told(faults), _summary(faults, checked))
     return 1 if faults else 0
+
+
+def _not_found(lock: PluginLock | None, found: Found) -> Iterator[Finding]:
+    """What is locked and not here; it may lie in a folder that was not named."""
+    if lock is None or lock.file is None:
+        return
+    here = {(status.kind, status.name) for status in found.registry.status()}
+    for kind, name in sorted(lock.plugins.keys() - here):
+        yield Finding(
+            file=str(lock.file), message=f"{kind}/{name} is locked, but was not found", error="", kind=kind, plugin=name
+        )
 
 
 @attrs.frozen

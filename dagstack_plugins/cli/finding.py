@@ -13,6 +13,7 @@ from dagstack_plugins.cli.output import complain, own_stdout, told_path
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.errors import AmbiguousPlugin, HookspecInvalid, PluginRegistryError
 from dagstack_plugins.kinds.hookspec import hookspec_files
+from dagstack_plugins.lock import PluginLock
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.plugin import Plugin, PluginStatus
 from dagstack_plugins.registry import PluginRegistry
@@ -43,13 +44,21 @@ class Found:
         return 1 if self.faulty else 0
 
 
-def complain_of_none(folders: Iterable[Path]) -> None:
-    """Say that there is no plugin in some folders."""
-    complain(f"there is no plugin in {', '.join(told_path(folder.absolute()) for folder in folders)}", "note")
+def complain_of_none(folders: Iterable[Path], *, installed: bool = False) -> None:
+    """Say that there is no plugin in some folders, or installed."""
+    places = [told_path(folder.absolute()) for folder in folders]
+    places += ["the distributions that are installed"] if installed else []
+    complain(f"there is no plugin in {', '.join(places)}", "note")
 
 
 def find(
-    plugins: Iterable[Path], hookspecs: Sequence[Path] = (), kinds: Sequence[Path] = (), *, verbose: bool = False
+    plugins: Iterable[Path],
+    hookspecs: Sequence[Path] = (),
+    kinds: Sequence[Path] = (),
+    *,
+    installed: bool = False,
+    lock: PluginLock | None = None,
+    verbose: bool = False,
 ) -> Found:
     """Load all plugins below some folders.
 
@@ -57,21 +66,26 @@ def find(
         plugins: the folders.
         hookspecs: where kinds are declared; left out, the nearest folder of kinds above each of ``plugins``.
         kinds: where more kinds are declared.
+        installed: load those of installed distributions too.
+        lock: refuse what differs from it.
         verbose: let the library log what it refuses, with tracebacks.
     """
     own_stdout()  # from here on, plugins may print
     folders = list(plugins)
-    found = find_kinds([*kinds, *(hookspecs or nearest_kinds(folders))])
+    found = find_kinds([*kinds, *(hookspecs or nearest_kinds(folders or [Path()]))], lock)
     with nullcontext() if verbose else quiet_library():
         for folder in folders:
             with suppress(AmbiguousPlugin):  # the first one is kept; the others are among the refused, with this error
                 found.registry.discover(folder)
+        if installed:
+            with suppress(AmbiguousPlugin):
+                found.registry.load_entry_points()
     return found
 
 
-def find_kinds(paths: Iterable[Path]) -> Found:
+def find_kinds(paths: Iterable[Path], lock: PluginLock | None = None) -> Found:
     """Make kinds known, each hookspec file for itself, so that a faulty one stops no other."""
-    registry = PluginRegistry()
+    registry = PluginRegistry(lock=lock)
     files: list[Path] = []
     faulty: list[HookspecInvalid] = []
     for path in paths:

@@ -23,6 +23,7 @@ from dagstack_plugins.errors import (
     PluginLoadError,
     PluginRegistryError,
     PluginUnavailable,
+    PluginUntrusted,
     RuntimeNotSupported,
     VersionIncompatible,
 )
@@ -145,6 +146,8 @@ def _field(error: PluginRegistryError, manifest: PluginManifest | None) -> str |
         return "name"
     if isinstance(error, VersionIncompatible):
         return "core_version" if error.wanted == manifest.core_version else "kind_api_version"
+    if isinstance(error, PluginUntrusted) and error.capabilities:
+        return "capabilities"
     if isinstance(error, RuntimeNotSupported):
         return "execution_model" if error.allowed == (manifest.execution_model,) else "runtime"
     return None

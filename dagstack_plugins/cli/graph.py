@@ -11,7 +11,7 @@ import click
 from dagstack_plugins.cli.dependencies import settled
 from dagstack_plugins.cli.drawing import Drawing, as_dot, as_mermaid, as_text
 from dagstack_plugins.cli.finding import complain_of_none, find, plugins_of
-from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option
+from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, installed_option
 from dagstack_plugins.cli.output import complain, speaks_unicode, told_path, write_lines
 
 _FORMATS: Final[Mapping[str, Callable[[Drawing], str]]] = {
@@ -28,16 +28,19 @@ _FORMATS: Final[Mapping[str, Callable[[Drawing], str]]] = {
         "dagstack-plugins graph --format mermaid plugins/ > plugins.mmd",
     )
 )
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=FOLDER)
+@click.argument("paths", metavar="PATH...", nargs=-1, type=FOLDER)
+@installed_option
 @click.option("--format", "form", type=click.Choice(list(_FORMATS)), default="text", help="Default: text.")
 @hookspecs_option
-def graph(paths: tuple[Path, ...], form: str, hookspecs: tuple[Path, ...]) -> int:
+def graph(paths: tuple[Path, ...], installed: bool, form: str, hookspecs: tuple[Path, ...]) -> int:
     """Draw what the plugins below folders depend on.
 
     In the tree, a plugin stands above what it depends on; an arrow leads from a plugin to what it depends on. A circle
     is an error.
     """
-    found = find(paths, hookspecs)
+    if not paths and not installed:
+        raise click.UsageError("Missing argument 'PATH...'.")
+    found = find(paths, hookspecs, installed=installed)
     plugins = plugins_of(found.registry)
     for plugin in plugins:
         if plugin.name is None:
@@ -49,7 +52,7 @@ def graph(paths: tuple[Path, ...], form: str, hookspecs: tuple[Path, ...]) -> in
             complain(str(error))
         return 1
     if not plugins:
-        complain_of_none(paths)
+        complain_of_none(paths, installed=installed)
     if plugins or form != "text":
         write_lines(_FORMATS[form](Drawing.of(named, dependencies)))
     return found.complain()

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dagstack_plugins.cli.finding import complain_of_none, find, plugins_of
-from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, json_option
+from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, installed_option, json_option
 from dagstack_plugins.cli.output import columns, counted, indented, safe, told_path, write, write_json
 from dagstack_plugins.cli.telling import with_hint
 from dagstack_plugins.plugin import Plugin
@@ -27,26 +27,28 @@ _NONE = "-"
     epilog=examples(
         "dagstack-plugins list",
         "dagstack-plugins list plugins/ more_plugins/",
+        "dagstack-plugins list --installed",
         "dagstack-plugins list --json plugins/ | jq -r '.plugins[].name'",
     ),
 )
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=FOLDER)
+@installed_option
 @hookspecs_option
 @json_option
-def list_plugins(paths: tuple[Path, ...], hookspecs: tuple[Path, ...], as_json: bool) -> int:
+def list_plugins(paths: tuple[Path, ...], installed: bool, hookspecs: tuple[Path, ...], as_json: bool) -> int:
     """List the plugins below folders (default: here).
 
     Refused ones are listed too, with the reason. The plugins' code is loaded, but nothing is started.
     """
-    folders = paths or (Path(),)
-    found = find(folders, hookspecs)
+    folders = paths or (() if installed else (Path(),))
+    found = find(folders, hookspecs, installed=installed)
     plugins = plugins_of(found.registry)
     if as_json:
         write_json({"plugins": [_as_json(plugin) for plugin in plugins]})
     elif plugins:
         write(*_told(plugins))
     else:
-        complain_of_none(folders)
+        complain_of_none(folders, installed=installed)
     return found.complain()
 
 
@@ -59,6 +61,7 @@ def _as_json(plugin: Plugin) -> dict[str, Any]:
         "runtime": plugin.runtime,
         "state": str(plugin.state),
         "location": plugin.location,
+        "content_hash": plugin.status().content_hash,
         "error": type(plugin.error).__name__ if plugin.error else None,
         "reason": plugin.reason,
     }

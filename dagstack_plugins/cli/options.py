@@ -19,6 +19,9 @@ hookspecs_option = click.option(
     help="A hookspec, or a folder of kinds; may be repeated. Default: the nearest folder kinds/ or hookspecs/, "
     "from the plugins' folder upwards.",
 )
+installed_option = click.option(
+    "--installed", is_flag=True, help="Plugins of installed distributions too; without a PATH, those alone."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document, for programs.")
 
 

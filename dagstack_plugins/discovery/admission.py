@@ -14,18 +14,20 @@ import jsonschema_rs
 from packaging.specifiers import SpecifierSet
 
 from dagstack_plugins.discovery.loading import unload_packages
-from dagstack_plugins.discovery.sources import Source
+from dagstack_plugins.discovery.sources import Place, Source
 from dagstack_plugins.errors import (
     Fault,
     ManifestInvalid,
     PluginLoadError,
     PluginRegistryError,
+    PluginUntrusted,
     RuntimeNotSupported,
     VersionIncompatible,
 )
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.builtin import MIDDLEWARE
 from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.lock import PluginLock
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.parcels import packed
 from dagstack_plugins.plugin import Plugin, PluginState
@@ -48,17 +50,22 @@ class HostRules:
     Attributes:
         runtimes: the runtimes that it wants, first choice first.
         runtime_for: (kind, name) to the runtime of that one plugin.
+        lock: what it trusts; ``None`` for whatever it finds.
+        capabilities: those that plugins may declare; ``None`` for any.
     """
 
     runtimes: Sequence[str] = RUNTIMES
     runtime_for: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
+    lock: PluginLock | None = None
+    capabilities: frozenset[str] | None = None
 
 
-def refused(source: str, error: PluginRegistryError, manifest: PluginManifest | None = None) -> Plugin:
+def refused(source: Place, error: PluginRegistryError, manifest: PluginManifest | None = None) -> Plugin:
     """A plugin that stays outside, with the reason."""
     plugin = Plugin(
-        location=source,
+        location=source.location,
         manifest=manifest,
+        contents=source.contents,
         kind=manifest.kind if manifest else error.kind,
         name=manifest.name if manifest else error.plugin,
     )
@@ -70,11 +77,13 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
     """Check a plugin whose kind is known, and load it.
 
     Raises:
+        PluginUntrusted: if it is not what the host trusts.
         VersionIncompatible: if it was made for another version of its kind or of this package.
         RuntimeNotSupported: if it can't run here.
         ManifestInvalid: if the schema of its configuration is none.
         PluginLoadError: if its code fails, or doesn't fit its kind.
     """
+    _check_trust(source, manifest, rules)
     _check_versions(manifest, compiled)
     runtime = _runtime(manifest, compiled, rules)
     told = f"manifest {manifest.file or 'given as a dict'}"
@@ -113,6 +122,7 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         manifest=manifest,
         kind=manifest.kind,
         name=manifest.name,
+        contents=source.contents,
         runtime=runtime,
         warnings=warnings,
         instance=instance,
@@ -151,6 +161,22 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) ->
             kind=manifest.kind,
             plugin=manifest.name,
         ) from error
+
+
+def _check_trust(source: Source, manifest: PluginManifest, rules: HostRules) -> None:
+    """Before any code of it runs; what the host hands over itself has no files to compare."""
+    if rules.lock is not None and source.contents is not None:
+        rules.lock.check(manifest, source.contents.readable_hash)
+    if rules.capabilities is not None and (
+        more := [one for one in manifest.capabilities if one not in rules.capabilities]
+    ):
+        raise PluginUntrusted(
+            f"plugin {manifest.name!r} of kind {manifest.kind!r} declares capabilities that this host does not allow: "
+            f"{', '.join(more)}; allowed are {', '.join(sorted(rules.capabilities)) or 'none'}",
+            capabilities=more,
+            kind=manifest.kind,
+            plugin=manifest.name,
+        )
 
 
 def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:

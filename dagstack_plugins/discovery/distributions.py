@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from dagstack_plugins.contents import Contents
 from dagstack_plugins.discovery.sources import InstalledSource
 from dagstack_plugins.errors import PluginLoadError
 from dagstack_plugins.manifest import find_manifest
@@ -30,6 +31,7 @@ def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | Plug
             yield source, error
             continue
         source.folder = manifest.parent
+        source.contents = _contents(module, manifest)
         yield source, manifest
 
 
@@ -66,21 +68,39 @@ def _manifest(entry: EntryPoint, distribution: str, module: str) -> Path:
     return found[0]
 
 
+def _contents(module: str, manifest: Path) -> Contents:
+    """The files of an installed plugin: its top-level package, or one module and its manifest.
+
+    A namespace, which several distributions share, is none's own; the package below it is.
+    """
+    for spec in _specs(module):
+        if spec.submodule_search_locations and spec.origin is not None:
+            return Contents(Path(spec.origin).parent)
+    file = Path(spec.origin or manifest)
+    inside = file.parent == manifest.parent
+    return Contents(manifest.parent, tuple({file.name, manifest.name})) if inside else Contents(manifest.parent)
+
+
 def _find_spec(module: str) -> ModuleSpec | None:
     """Where a module is, without importing its parents, which ``importlib.util.find_spec`` would."""
+    specs = list(_specs(module))
+    return specs[-1] if len(specs) == module.count(".") + 1 else None
+
+
+def _specs(module: str) -> Iterator[ModuleSpec]:
+    """Where a module's packages are, the uppermost first, and then the module itself; as far as they are there."""
     path: list[str] | None = None
-    spec: ModuleSpec | None = None
     name = ""
     for part in module.split("."):
         if not part:
-            return None
+            return
         name = f"{name}.{part}" if name else part
         found = (_ask(finder, name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
         spec = next((one for one in found if one is not None), None)
         if spec is None:
-            return None
+            return
+        yield spec
         path = list(spec.submodule_search_locations or ())
-    return spec
 
 
 def _ask(finder: Any, name: str, path: list[str] | None) -> ModuleSpec | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from dagstack_plugins.contents import Contents
 from dagstack_plugins.discovery.loading import (
     DEFAULT_MODULE,
     LoadedFolder,
@@ -29,6 +30,7 @@ class Place(Protocol):
     Attributes:
         location: for people.
         place: to be recognised when it is found again; ``None`` for what the host hands over.
+        contents: its files; ``None`` for what the host hands over.
     """
 
     @property
@@ -38,6 +40,10 @@ class Place(Protocol):
     @property
     def place(self) -> Hashable:
         """Equal for equal sources."""
+
+    @property
+    def contents(self) -> Contents | None:
+        """The plugin's files."""
 
 
 class Source(Place, Protocol):
@@ -80,6 +86,11 @@ class FolderSource:
         """The folder."""
         return str(self.folder)
 
+    @property
+    def contents(self) -> Contents:
+        """All in the folder."""
+        return Contents(self.folder)
+
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The class that ``entry_point`` names, or the only one in ``plugin.py`` that fits."""
         module_name, _, class_name = (manifest.entry_point or DEFAULT_MODULE).partition(":")
@@ -114,6 +125,10 @@ class UnreadablePlace:
         """The folder."""
         return os.path.realpath(self.location)
 
+    @property
+    def contents(self) -> None:
+        """None: it can't be looked into."""
+
 
 @attrs.define(eq=False)
 class ObjectSource:
@@ -137,6 +152,10 @@ class ObjectSource:
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - nothing to look for
         """What was handed over."""
         return self.plugin
+
+    @property
+    def contents(self) -> None:
+        """None: the host knows what it hands over."""
 
     @property
     def package(self) -> None:
@@ -178,6 +197,10 @@ class ModuleSource:
         return named_class(self.module, class_name, file)
 
     @property
+    def contents(self) -> None:
+        """None: the module is the host's."""
+
+    @property
     def package(self) -> None:
         """None: the module is the host's."""
 
@@ -195,12 +218,14 @@ class InstalledSource:
         module: the dotted module that its entry point names.
         attribute: the class that its entry point names; empty if it names only the module.
         folder: where its manifest is.
+        contents: the files of its top-level package, or of its module alone.
     """
 
     distribution: str
     module: str
     attribute: str
     folder: Path
+    contents: Contents | None = None
 
     @property
     def location(self) -> str:

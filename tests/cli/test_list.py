@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from dagstack_plugins.contents import Contents
+
 LOUD = """
 import atexit, os, subprocess, sys
 print("printed")
@@ -71,6 +73,7 @@ def test_json_is_sorted_and_complete(project: Any) -> None:
         "runtime": "in_process",
         "state": "registered",
         "location": str(project.plugins / "ape"),
+        "content_hash": Contents(project.plugins / "ape").hash,
         "error": None,
         "reason": "",
     }

@@ -1,0 +1,157 @@
+"""``dagstack-plugins lock``: write down which plugins are trusted, as they are now."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import click
+from rich.text import Text
+
+from dagstack_plugins import durable
+from dagstack_plugins.cli.finding import complain_of_none
+from dagstack_plugins.cli.options import FOLDER, examples, installed_option, json_option
+from dagstack_plugins.cli.output import complain, counted, safe, told_path, write, write_json
+from dagstack_plugins.discovery.folders import plugin_folders
+from dagstack_plugins.discovery.sources import FolderSource, Source
+from dagstack_plugins.errors import AmbiguousPlugin, LockInvalid, PluginLoadError, PluginRegistryError
+from dagstack_plugins.lock import LOCK_FILE, LockedPlugin, PluginLock
+from dagstack_plugins.manifest import read_manifest
+
+_GROUP: Final = "dagstack.plugins"
+_SHORT: Final = 19
+"""Characters of a hash that are shown."""
+
+
+@click.command(
+    epilog=examples(
+        "dagstack-plugins lock plugins/",
+        "dagstack-plugins lock --installed plugins/",
+        "dagstack-plugins check --locked plugins/",
+    )
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=FOLDER)
+@installed_option
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), default=LOCK_FILE, help=f"Default: {LOCK_FILE}."
+)
+@json_option
+def lock(paths: tuple[Path, ...], installed: bool, out: Path, as_json: bool) -> int:
+    """Write down the plugins below folders (default: here), each with a hash of its files.
+
+    A host that is given the file, PluginRegistry(lock="dagstack.lock"), refuses plugins that are not in it, or that
+    differ. No code of them is loaded here. The file is written anew; what was in it and is not found is left out.
+    """
+    before = _before(out)
+    found: list[_Found] = []
+    faults: list[PluginRegistryError] = []
+    for source, file in _sources(paths or (() if installed else (Path(),)), installed=installed):
+        try:
+            found.append(_look_at(source, file))
+        except PluginRegistryError as error:
+            faults.append(error)
+    faults += _twice(found)
+    for fault in faults:
+        complain(str(fault))
+    if faults:
+        complain(f"{told_path(out.absolute())} is left as it is", "note")
+        return 1
+    if not found:
+        complain_of_none(paths or (() if installed else (Path(),)), installed=installed)
+        return 1
+    after = PluginLock.of((one.locked for one in found), out.absolute())
+    changes = _changes(before, after)
+    if changes or not out.exists():
+        _write(out.absolute(), after.to_toml())
+    if as_json:
+        plugins = [attrs.asdict(one) for _, one in sorted(after.plugins.items())]
+        write_json({"file": str(out.absolute()), "plugins": plugins, "changed": bool(changes)})
+    else:
+        write(*changes, Text(f"{told_path(out.absolute())}: {counted(len(found), 'plugin')}", "green"))
+    return 0
+
+
+@attrs.frozen
+class _Found:
+    locked: LockedPlugin
+    location: str
+
+
+def _sources(paths: Sequence[Path], *, installed: bool) -> Iterator[tuple[Source | None, Path | PluginRegistryError]]:
+    for path in paths:
+        for file in plugin_folders(path.absolute()):
+            if isinstance(file, OSError):
+                yield None, PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
+            else:
+                yield FolderSource(file.parent, os.path.realpath(file.parent)), file
+    if installed:
+        from dagstack_plugins.discovery.distributions import installed_plugins
+
+        yield from installed_plugins(_GROUP)
+
+
+def _look_at(source: Source | None, file: Path | PluginRegistryError) -> _Found:
+    if source is None or isinstance(file, PluginRegistryError):
+        assert isinstance(file, PluginRegistryError)
+        raise file
+    try:
+        manifest = read_manifest(file)
+        contents = source.contents
+        assert contents is not None
+        locked = LockedPlugin(
+            kind=manifest.kind, name=manifest.name, version=manifest.version, content_hash=contents.hash
+        )
+    except OSError as error:
+        raise PluginLoadError(f"{error.filename} cannot be read: {error.strerror}", file=str(error.filename)) from None
+    return _Found(locked, source.location)
+
+
+def _twice(found: Sequence[_Found]) -> Iterator[AmbiguousPlugin]:
+    places: dict[tuple[str, str], str] = {}
+    for one in found:
+        key = one.locked.kind, one.locked.name
+        first = places.setdefault(key, one.location)
+        if first != one.location:
+            yield AmbiguousPlugin(
+                f"two plugins are called {key[1]!r} in kind {key[0]!r}: {first} and {one.location}; rename one of them",
+                candidates=[key[1]],
+                places=[first, one.location],
+            )
+
+
+def _before(out: Path) -> PluginLock:
+    """The lock that is there; one that was edited into something else is replaced, but nothing that never was one."""
+    try:
+        return PluginLock.read(out)
+    except FileNotFoundError:
+        return PluginLock()
+    except LockInvalid as error:
+        if out.is_file() and b"lock_version" in out.read_bytes():
+            complain(str(error), "warning")
+            return PluginLock()
+        raise click.UsageError(f"{told_path(out.absolute())} is there and is no lock file; name another one") from None
+
+
+def _write(file: Path, text: str) -> None:
+    beside = f"{file}.{os.getpid()}.new"
+    try:
+        durable.write(beside, text.encode())
+        durable.move(beside, str(file))
+    finally:
+        Path(beside).unlink(missing_ok=True)
+
+
+def _changes(before: PluginLock, after: PluginLock) -> list[Text]:
+    told = []
+    for key in sorted(before.plugins.keys() | after.plugins.keys()):
+        old, new = before.plugins.get(key), after.plugins.get(key)
+        if old != new:
+            sign, style = ("+", "green") if old is None else ("-", "red") if new is None else ("~", "yellow")
+            one = new or old
+            assert one is not None
+            version = f" {one.version}" if one.version else ""
+            told.append(Text(f"{sign} {safe('/'.join(key))}{safe(version)} {one.content_hash[:_SHORT]}…", style))
+    return told
