@@ -13,6 +13,7 @@ from dagstack_plugins.cli.graph import graph
 from dagstack_plugins.cli.kinds import kinds
 from dagstack_plugins.cli.listing import list_plugins
 from dagstack_plugins.cli.locking import lock
+from dagstack_plugins.cli.new import new
 from dagstack_plugins.cli.options import examples
 from dagstack_plugins.cli.output import complain
 from dagstack_plugins.cli.telling import told
@@ -26,6 +27,7 @@ _FAILED, _INTERRUPTED = 1, 130  # click's usage errors are 2
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
+        "dagstack-plugins new plugin my_tool --kind tool",
         "dagstack-plugins list plugins/",
         "dagstack-plugins check plugins/my_tool",
         "dagstack-plugins graph --format mermaid plugins/",
@@ -39,7 +41,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test, lock):
+for command in (list_plugins, check, graph, kinds, call, test, lock, new):
     commands.add_command(command)
 
 

@@ -34,7 +34,8 @@ _ONLY_FOR: Final = {
 }
 _ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "patternProperties", "dependentSchemas", "if"})
 """Keywords by which a schema may declare properties without naming them in ``properties``."""
-_RESERVED: Final = ("aio", "sync", "setup", "teardown", "health", "matches")
+RESERVED: Final = ("aio", "sync", "setup", "teardown", "health", "matches")
+"""Names that no hook may have: proxies and plugins have them already."""
 
 _Path = tuple[str | int, ...]
 
@@ -331,8 +332,8 @@ def _advice(path: _Path, error: jsonschema_rs.ValidationError) -> str | None:
         )
     if field == "name" and isinstance(found, bool):
         return f"YAML reads this word as {str(found).lower()}; write it in quotes"
-    if field == "name" and found in _RESERVED:
-        return f"{found!r} is reserved; hooks are not named {', '.join(_RESERVED)}"
+    if field == "name" and found in RESERVED:
+        return f"{found!r} is reserved; hooks are not named {', '.join(RESERVED)}"
     if field in {"name", "kind"} and error.kind.name == "pattern":
         return f"{shown(found)} is not snake_case: lower-case letters, digits and underscores, a letter first"
     return None

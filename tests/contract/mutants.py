@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.contract.schemas import properties, types
 from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
+from dagstack_plugins.kinds.properties import properties, types
 from dagstack_plugins.kinds.schemas import Schema
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

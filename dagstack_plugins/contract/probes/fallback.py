@@ -12,12 +12,12 @@ from typing import Any, Final
 from dagstack_plugins.contract.bench import as_call, readable
 from dagstack_plugins.contract.inputs import NoInput, samples
 from dagstack_plugins.contract.probes.boundaries import Search, unfit
-from dagstack_plugins.contract.schemas import properties, types
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.kinds.properties import properties, types
 from dagstack_plugins.wording import place_parts, raised
 
 _PATIENCE: Final = 5.0

@@ -10,12 +10,12 @@ from typing import Any, Final
 from dagstack_plugins.checkpoints import MemoryCheckpoints
 from dagstack_plugins.contract.probes.calls import outcomes
 from dagstack_plugins.contract.probes.sighted import each_once
-from dagstack_plugins.contract.schemas import properties, types
 from dagstack_plugins.contract.stage import Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.contract.watch import Watch
+from dagstack_plugins.kinds.properties import properties, types
 from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
 from dagstack_plugins.wording import nearest
 

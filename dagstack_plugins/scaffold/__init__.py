@@ -1,0 +1,1 @@
+"""Files to begin with: a kind, a plugin, a package."""
