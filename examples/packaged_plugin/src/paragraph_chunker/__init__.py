@@ -1,0 +1,1 @@
+"""The plugin 'paragraph-chunker' of kind 'chunker'."""
