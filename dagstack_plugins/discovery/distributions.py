@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | Plug
     Args:
         group: the entry points' group.
     """
-    for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(_entry_points(group), key=lambda entry: (entry.name, entry.value)):
         distribution = _distribution(entry)
         module, attribute = _parts(entry)
         source = InstalledSource(distribution, module, attribute, Path())
@@ -35,10 +35,36 @@ def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | Plug
         yield source, manifest
 
 
+def _entry_points(group: str) -> Iterator[EntryPoint]:
+    """Those of a group; ``importlib.metadata.entry_points`` parses the files of all distributions for them."""
+    for distribution in distributions():
+        try:
+            text = distribution.read_text("entry_points.txt")
+        except (OSError, ValueError):  # damaged, and nobody's business here
+            continue
+        if text and group in text and not _is_hidden(distribution, text):
+            yield from distribution.entry_points.select(group=group)
+
+
+def _is_hidden(distribution: Distribution, text: str) -> bool:
+    """Whether another one of the same name comes before it on the path, as after an upgrade for one user."""
+    name = _name(distribution)
+    if name is None:
+        return False
+    try:
+        return Distribution.from_name(name).read_text("entry_points.txt") != text
+    except (PackageNotFoundError, OSError, ValueError):
+        return False
+
+
 def _distribution(entry: EntryPoint) -> str:
+    return (entry.dist is not None and _name(entry.dist)) or "unknown"
+
+
+def _name(distribution: Distribution) -> str | None:
     # Not its ``name``, which warns or fails where METADATA is damaged.
-    metadata: Any = entry.dist.metadata if entry.dist is not None else None
-    return str((metadata or {}).get("Name") or "unknown")
+    metadata: Any = distribution.metadata
+    return (metadata or {}).get("Name")
 
 
 def _parts(entry: EntryPoint) -> tuple[str, str]:

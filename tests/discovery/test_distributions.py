@@ -321,6 +321,34 @@ def test_a_missing_class_in_the_manifest(registry: PluginRegistry, install: Inst
     assert "no class 'Ecco' (did you mean 'Echo'?)" in refusal(registry)
 
 
+def test_one_that_another_of_its_name_hides_is_not_seen(
+    registry: PluginRegistry, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": manifest()}
+    install("acme", {"echo": "acme.plugin:Echo"}, files)
+    newer = tmp_path / "newer"
+    info = newer / "acme-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 2.0\n")
+    monkeypatch.syspath_prepend(str(newer))
+    assert registry.load_entry_points() == []
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nother = acme.plugin\n")
+    assert [one.name for one in registry.load_entry_points()] == ["echo"]
+    assert registry.status()[0].location == "acme.plugin (distribution acme)"
+
+
+def test_damaged_entry_points_of_another_distribution_stop_nothing(
+    registry: PluginRegistry, install: Install, site: Path
+) -> None:
+    files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": manifest()}
+    install("acme", {"echo": "acme.plugin:Echo"}, files)
+    info = site / "aaa-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aaa\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_bytes(b"\xff\xfe dagstack.plugins")
+    assert [one.name for one in registry.load_entry_points()] == ["echo"]
+
+
 def test_a_distribution_without_metadata_stops_no_other(registry: PluginRegistry, install: Install) -> None:
     files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": manifest()}
     install("acme-echo", {"echo": "acme.plugin:Echo"}, files, metadata=False)
