@@ -16,6 +16,7 @@ from dagstack_plugins.cli.locking import lock
 from dagstack_plugins.cli.new import new
 from dagstack_plugins.cli.options import examples
 from dagstack_plugins.cli.output import complain
+from dagstack_plugins.cli.schema import schema
 from dagstack_plugins.cli.telling import told
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.version import VERSION
@@ -41,7 +42,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test, lock, new):
+for command in (list_plugins, check, graph, kinds, call, test, lock, new, schema):
     commands.add_command(command)
 
 
