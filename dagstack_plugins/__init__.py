@@ -105,6 +105,7 @@ _NAMES = {
         "VersionIncompatible",
     ),
     "kinds.compile": ("hookimpl",),
+    "kinds.hookspec_class": ("HookSpec",),
     "kinds.model": ("Dispatch",),
     "kinds.payload": ("Payload",),
     "kinds.payloads": ("PayloadTypes",),

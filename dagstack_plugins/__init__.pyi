@@ -37,6 +37,7 @@ from dagstack_plugins.errors import RuntimeNotSupported as RuntimeNotSupported
 from dagstack_plugins.errors import TeardownErrors as TeardownErrors
 from dagstack_plugins.errors import VersionIncompatible as VersionIncompatible
 from dagstack_plugins.kinds.compile import hookimpl as hookimpl
+from dagstack_plugins.kinds.hookspec_class import HookSpec as HookSpec
 from dagstack_plugins.kinds.model import Dispatch as Dispatch
 from dagstack_plugins.kinds.payload import Payload as Payload
 from dagstack_plugins.kinds.payloads import PayloadTypes as PayloadTypes

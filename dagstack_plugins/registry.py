@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import pluggy
 
@@ -31,6 +31,7 @@ from dagstack_plugins.errors import (
 )
 from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
+from dagstack_plugins.kinds.hookspec_class import HookSpec, KindProxy, PluginProxy, hookspec_classes
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.payloads import PayloadTypes
@@ -46,6 +47,8 @@ from dagstack_plugins.wording import dotted, one_of, shown
 
 _PROXIES = 10_000
 """Proxies that are kept, so that asking for one is cheap."""
+KindLike = str | type[HookSpec[Any, Any]]
+"""A kind's name, or the class that the emitter wrote of it."""
 ManifestLike = PluginManifest | Mapping[str, Any] | str | Path
 
 
@@ -115,11 +118,11 @@ class PluginRegistry:
 
     # Kinds
 
-    def add_hookspecs(self, path: str | Path) -> list[str]:
+    def add_hookspecs(self, given: str | Path | type[HookSpec[Any, Any]] | ModuleType | Kind) -> list[str]:
         """Make kinds known, and load the plugins that waited for them.
 
         Args:
-            path: a hookspec file, a kind's folder, or a folder of kinds.
+            given: a hookspec file, a kind's folder, or a folder of kinds; or a class or module that the emitter wrote.
 
         Returns:
             The names of the kinds.
@@ -128,25 +131,27 @@ class PluginRegistry:
             HookspecInvalid: if one is faulty, or known with other content; then none is added.
             AmbiguousPlugin: at the end, if another thread took the name of a plugin that waited.
         """
-        if not isinstance(path, str | Path):
-            raise TypeError(f"add_hookspecs takes the path of a hookspec or of a folder of kinds, found {path!r}")
-        kinds = _read_all(hookspec_files(Path(path).expanduser()))
+        kinds = _kinds_of(given)
         self._catalogue.add_all(kinds)
         self._roster.admit_waiting({kind.name for kind in kinds})
         return [kind.name for kind in kinds]
 
-    def slot(self, kind: str) -> Slot:
+    def slot(self, kind: KindLike) -> Slot:
         """The place of a kind: what dispatchers are made from.
 
         Raises:
             KindUnknown: if the kind has no hookspec.
+            HookspecInvalid: if it is named by a class that declares something else.
         """
-        slot = self._catalogue.find(kind) if isinstance(kind, str) else None
+        name = _name_of(kind)
+        slot = self._catalogue.find(name) if isinstance(name, str) else None
         if slot is None:
-            raise self._roster.kind_unknown(kind)
+            raise self._roster.kind_unknown(name)
+        if not isinstance(kind, str):
+            slot.check_same(kind)
         return slot
 
-    def types(self, kind: str) -> PayloadTypes:
+    def types(self, kind: KindLike) -> PayloadTypes:
         """The payload classes of a kind, by attribute and by item: ``registry.types("tool")``."""
         return self.slot(kind).compiled.types
 
@@ -321,11 +326,17 @@ class PluginRegistry:
 
     # Calls
 
-    def get_plugin(self, kind: str, name: str | None = None) -> Proxy:
+    @overload
+    def get_plugin(self, kind: type[HookSpec[PluginProxy, Any]], name: str | None = None) -> PluginProxy: ...
+
+    @overload
+    def get_plugin(self, kind: str, name: str | None = None) -> Proxy: ...
+
+    def get_plugin(self, kind: KindLike, name: str | None = None) -> Any:
         """A proxy of one plugin; without a name, of the active one, whichever that is at each call.
 
         Args:
-            kind: the plugin's kind.
+            kind: the plugin's kind: its name, or the emitted class, for which type checkers know the hooks.
             name: the plugin's name.
 
         Raises:
@@ -337,18 +348,24 @@ class PluginRegistry:
         if name is not None:
             if table.named(name) is None:
                 raise self._unknown_plugin(slot, name)
-            return self._proxy((kind, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
+            return self._proxy((table.kind.name, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
         if not table.plugins:
             raise table.nobody(next(iter(table.kind.hooks)))
         slot.read_environment()
         slot.check_choice()
-        return self._proxy((kind, "", frozenset()), lambda: active_proxy(self, table.kind))
+        return self._proxy((table.kind.name, "", frozenset()), lambda: active_proxy(self, table.kind))
 
-    def kind(self, kind: str, *, require: Collection[str] = ()) -> Proxy:
+    @overload
+    def kind(self, kind: type[HookSpec[Any, KindProxy]], *, require: Collection[str] = ()) -> KindProxy: ...
+
+    @overload
+    def kind(self, kind: str, *, require: Collection[str] = ()) -> Proxy: ...
+
+    def kind(self, kind: KindLike, *, require: Collection[str] = ()) -> Any:
         """A proxy of a kind, each hook by its dispatch class.
 
         Args:
-            kind: the kind.
+            kind: the kind: its name, or the emitted class.
             require: keep only plugins that declare all of these ``capabilities``.
 
         Raises:
@@ -359,7 +376,8 @@ class PluginRegistry:
         slot = self.slot(kind)
         slot.read_environment()
         wanted = frozenset(require)
-        return self._proxy((kind, None, wanted), lambda: kind_proxy(self, slot.compiled.kind, wanted))
+        declared = slot.compiled.kind
+        return self._proxy((declared.name, None, wanted), lambda: kind_proxy(self, declared, wanted))
 
     def _proxy(self, key: tuple[str, str | None, frozenset[str]], make: Callable[[], Proxy]) -> Proxy:
         proxy = self._proxies.get(key)
@@ -369,7 +387,7 @@ class PluginRegistry:
             proxy = self._proxies.setdefault(key, make())
         return proxy
 
-    def set_active(self, kind: str, name: str | None) -> None:
+    def set_active(self, kind: KindLike, name: str | None) -> None:
         """Choose the active plugin of a kind; ``None`` takes the choice back.
 
         Raises:
@@ -381,7 +399,7 @@ class PluginRegistry:
             raise self._unknown_plugin(slot, name)
         slot.choose(set_active=name)
 
-    def set_routing_policy(self, kind: str, policy: RoutingPolicy | None) -> None:
+    def set_routing_policy(self, kind: KindLike, policy: RoutingPolicy | None) -> None:
         """Let a function choose the active plugin of a kind at each call.
 
         It is asked before ``set_active``, the environment and the order of plugins, for the kind's singleton hooks and
@@ -453,10 +471,26 @@ def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
     return wanted
 
 
+def _name_of(kind: Any) -> Any:
+    return kind.kind.name if isinstance(kind, type) and issubclass(kind, HookSpec) else kind
+
+
 def _names(capabilities: Collection[str] | None) -> frozenset[str] | None:
     if isinstance(capabilities, str):
         raise TypeError(f"allow_capabilities takes several: [{capabilities!r}], not {capabilities!r}")
     return None if capabilities is None else frozenset(capabilities)
+
+
+def _kinds_of(given: Any) -> list[Kind]:
+    if isinstance(given, str | Path):
+        return _read_all(hookspec_files(Path(given).expanduser()))
+    if isinstance(given, Kind):
+        return [given]
+    if isinstance(given, type | ModuleType):
+        return [one.kind for one in hookspec_classes(given)]
+    raise TypeError(
+        f"add_hookspecs takes the path of a hookspec or of a folder of kinds, or an emitted class, found {shown(given)}"
+    )
 
 
 def _read_all(files: Sequence[Path]) -> list[Kind]:

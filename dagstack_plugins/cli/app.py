@@ -9,6 +9,7 @@ import click
 from dagstack_plugins.cli.call import call
 from dagstack_plugins.cli.check import check
 from dagstack_plugins.cli.contract import test
+from dagstack_plugins.cli.emit import emit
 from dagstack_plugins.cli.graph import graph
 from dagstack_plugins.cli.kinds import kinds
 from dagstack_plugins.cli.listing import list_plugins
@@ -42,7 +43,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test, lock, new, schema):
+for command in (list_plugins, check, graph, kinds, call, test, lock, new, emit, schema):
     commands.add_command(command)
 
 

@@ -14,9 +14,9 @@ from rich.text import Text
 from dagstack_plugins.cli.finding import find_kinds
 from dagstack_plugins.cli.options import examples, hookspecs_option, json_option
 from dagstack_plugins.cli.output import indented, safe, told_path, write, write_json
-from dagstack_plugins.cli.properties import Property, properties, type_of
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.kinds.builtin import builtin_hookspecs
+from dagstack_plugins.kinds.described import Property, properties, type_of
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.schemas import Schema
 

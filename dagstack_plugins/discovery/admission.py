@@ -152,7 +152,7 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) ->
     )
     typed = any(codec.typed for codec in compiled.codecs.values())
     try:
-        return packed((*source.elsewhere(), there, compiled.kind.file, typed))
+        return packed((*source.elsewhere(), there, compiled.kind.file or compiled.kind, typed))
     except Exception as error:
         raise PluginLoadError(
             f"{source.location}: a worker process can't load it: {raised(error)}; a plugin that says process_cpu_bound "

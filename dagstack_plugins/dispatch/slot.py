@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dagstack_plugins.dispatch.engine import Watcher
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.dispatch.traffic import Traffic
+from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.kinds.hookspec_class import HookSpec
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 
@@ -82,6 +84,20 @@ class Slot:
         self._table: Table | None = None
         self._traffic: list[Traffic] = []
         self._linked: weakref.WeakSet[Linked] = weakref.WeakSet()
+
+    def check_same(self, given: type[HookSpec[Any, Any]]) -> None:
+        """Refuse a class that declares another contract than the one that is known here.
+
+        Raises:
+            HookspecInvalid: if it does.
+        """
+        known = self.compiled.kind
+        if given.kind is not known and given.kind.content != known.content:
+            raise HookspecInvalid(
+                f"{given.__module__}.{given.__qualname__} declares kind {known.name!r} {given.kind.version} otherwise "
+                f"than {known.file or 'the class that was added'}, which is known as {known.version}; emit it again",
+                kind=known.name,
+            )
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:

@@ -53,6 +53,6 @@ class CompiledKind:
 
     def __init__(self, kind: Kind, validate: Validate) -> None:
         self.kind = kind
-        self.types = PayloadTypes(kind)
+        self.types = PayloadTypes.of(kind)
         self.codecs = {hook.name: HookCodec(kind, hook, self.types, validate) for hook in kind.hooks.values()}
         self.specification = hookspecs_of(kind)

@@ -155,6 +155,7 @@ class _Reader:
             in_process_only=constraints.get("in_process_only", False),
             singleton_per_runtime=constraints.get("singleton_per_runtime", False),
             file=self._file,
+            declared=data,
             content=self._content(data, hooks),
             schemas=self._schemas,
         )

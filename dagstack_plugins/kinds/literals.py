@@ -6,13 +6,14 @@ import textwrap
 from typing import Any
 
 
-def literal(value: Any, width: int = 88, indent: int = 0) -> str:
+def literal(value: Any, width: int = 88, indent: int = 0, beside: int = 0) -> str:
     """A JSON value as a Python expression, over several lines where one would be too long.
 
     Args:
         value: dicts, lists, strings, numbers, booleans, ``None``.
         width: columns of a line.
         indent: the column that the expression's further lines start from.
+        beside: columns that its first line needs for what stands beside it.
 
     >>> print(literal({"a": [1, None], "b": 'x"y'}))
     {"a": [1, None], "b": 'x"y'}
@@ -23,13 +24,14 @@ def literal(value: Any, width: int = 88, indent: int = 0) -> str:
     }
     """
     flat = _flat(value)
-    if indent + len(flat) <= width or not value or not isinstance(value, dict | list):
+    if indent + beside + len(flat) <= width or not value or not isinstance(value, dict | list):
         return flat
     inner, outer = " " * (indent + 4), " " * indent
     if isinstance(value, dict):
-        items = [f"{_flat(key)}: {literal(item, width, indent + 4)}" for key, item in value.items()]
+        keys = ((f"{_flat(key)}: ", item) for key, item in value.items())
+        items = [f"{key}{literal(item, width, indent + 4, len(key) + 1)}" for key, item in keys]
         return "\n".join(["{", *(f"{inner}{item}," for item in items), f"{outer}}}"])
-    items = [literal(item, width, indent + 4) for item in value]
+    items = [literal(item, width, indent + 4, 1) for item in value]
     return "\n".join(["[", *(f"{inner}{item}," for item in items), f"{outer}]"])
 
 

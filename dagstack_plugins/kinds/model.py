@@ -74,6 +74,7 @@ class Kind:
         in_process_only: its plugins run in the host's process.
         singleton_per_runtime: one plugin of it runs at a time.
         file: the hookspec's file, if it came from one.
+        declared: the declaration as it was written, as plain JSON.
         content: the whole declaration, schemas read in, as plain JSON; two kinds are the same if this is equal.
         schemas: the schema files beside it.
     """
@@ -85,6 +86,7 @@ class Kind:
     in_process_only: bool = False
     singleton_per_runtime: bool = False
     file: Path | None = None
+    declared: Mapping[str, Any] = attrs.field(repr=False)
     content: Mapping[str, Any] = attrs.field(repr=False)
     schemas: SchemaFiles = attrs.field(repr=False)
 

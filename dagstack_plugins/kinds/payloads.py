@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from keyword import iskeyword
 from typing import Any, Final
 from unicodedata import normalize
 from urllib.parse import unquote
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -60,16 +62,21 @@ class PayloadTypes:
     """
 
     def __init__(self, kind: Kind) -> None:
-        names = [pascal(hook.name) + side for hook in kind.hooks.values() for side in ("Input", "Output")]
-        builder = _Builder(kind.schemas, frozenset(names))
+        builder = TypeBuilder.of(kind)
         self._kind = kind.name
-        self.inputs: Mapping[str, Shape] = {
-            hook.name: builder.root(hook.input_schema, pascal(hook.name) + "Input") for hook in kind.hooks.values()
-        }
-        self.outputs: Mapping[str, Shape] = {
-            hook.name: builder.root(hook.output_schema, pascal(hook.name) + "Output") for hook in kind.hooks.values()
-        }
+        self.inputs: Mapping[str, Shape] = builder.inputs
+        self.outputs: Mapping[str, Shape] = builder.outputs
         self._classes: Mapping[str, type[Payload]] = builder.classes
+
+    @classmethod
+    def of(cls, kind: Kind) -> PayloadTypes:
+        """Those of a kind; the same ones for all kinds of the same content, wherever they were read."""
+        # Two that differ only in the order of properties are two: arguments bind in that order.
+        content = json.dumps(kind.content)
+        types = _shared.get(content)
+        if types is None:
+            types = _shared.setdefault(content, cls(kind))
+        return types
 
     def __getitem__(self, name: str) -> type[Payload]:
         try:
@@ -102,6 +109,9 @@ class PayloadTypes:
         return f"<payload classes of {self._kind!r}: {', '.join(self._classes)}>"
 
 
+_shared: Final[WeakValueDictionary[str, PayloadTypes]] = WeakValueDictionary()
+
+
 def pascal(words: str) -> str:
     """``charge_card`` or ``charge card`` as a class name: ``ChargeCard``."""
     name = "".join(word[:1].upper() + word[1:] for word in re.split(r"[\W_]+", words) if word)
@@ -110,8 +120,20 @@ def pascal(words: str) -> str:
     return f"{name}_" if iskeyword(name) else name
 
 
-class _Object:
-    """The object side of a schema: its properties, with those that ``$ref`` and ``allOf`` bring in."""
+class ObjectParts:
+    """The object side of a schema: its properties, with those that ``$ref`` and ``allOf`` bring in.
+
+    Args:
+        parts: the schema, after all that it takes over.
+
+    Attributes:
+        properties: each with the schemas that it must fit.
+        required: those that must be given, and have no default.
+        filled: those that have a default.
+        others: the schema of all undeclared ones, where it is the same for all.
+        open: whether undeclared ones are admitted.
+        description: what the object is.
+    """
 
     def __init__(self, parts: list[Schema]) -> None:
         self.properties: dict[str, list[Schema]] = {}
@@ -122,6 +144,9 @@ class _Object:
                 self.properties.setdefault(name, []).append(part.part(body))
             self.required.update(part.body.get("required", ()))
             self.others = _others(part) or self.others
+        closing = ("additionalProperties", "unevaluatedProperties")
+        self.open = not any(part.body.get(keyword) is False for part in parts for keyword in closing)
+        self.description = next((part.body["description"] for part in parts[::-1] if "description" in part.body), "")
         self.filled = {
             name
             for name, schemas in self.properties.items()
@@ -131,22 +156,55 @@ class _Object:
         self.required -= self.filled
 
 
-class _Builder:
+class TypeBuilder:
+    """Makes the classes of a kind's schemas.
+
+    Args:
+        schemas: what references lead to.
+        reserved: names that only the top of a hook's schema may have.
+
+    Attributes:
+        classes: those that were made, by name.
+        declared: of each, what its schema declares.
+        inputs: what is made of each hook's payload.
+        outputs: what is made of its result.
+    """
+
     def __init__(self, schemas: SchemaFiles, reserved: frozenset[str] = frozenset()) -> None:
         self.classes: dict[str, type[Payload]] = {}
+        self.declared: dict[str, ObjectParts] = {}
+        self.inputs: dict[str, Shape] = {}
+        self.outputs: dict[str, Shape] = {}
         self._schemas = schemas
         self._reserved = reserved
         self._shapes: dict[tuple[str, int], Shape] = {}
         self._bodies: dict[str, Any] = {}
 
+    @classmethod
+    def of(cls, kind: Kind) -> TypeBuilder:
+        """One that has made the classes of a kind."""
+        hooks = kind.hooks.values()
+        builder = cls(
+            kind.schemas, frozenset(pascal(hook.name) + side for hook in hooks for side in ("Input", "Output"))
+        )
+        builder.inputs = {hook.name: builder.root(hook.input_schema, pascal(hook.name) + "Input") for hook in hooks}
+        builder.outputs = {hook.name: builder.root(hook.output_schema, pascal(hook.name) + "Output") for hook in hooks}
+        return builder
+
     def root(self, schema: Schema | None, name: str) -> Shape:
+        """What is made of the top of a hook's schema.
+
+        Args:
+            schema: the schema.
+            name: what its class is called.
+        """
         if schema is None:
             return Shape()
         # Hooks that share a schema still have classes of their own names, so the root is never looked up; but what in
         # it refers to its top means this very class.
         key = (schema.file, id(schema.body))
         self._shapes[key] = self._forward(key)
-        parts = self._parts(schema)
+        parts = self.parts(schema)
         if any("properties" in part.body for part in parts):
             self._shapes[key] = self._object(parts, self._unique(name, name, schema.body))
         else:
@@ -154,7 +212,7 @@ class _Builder:
         return self._shapes[key]
 
     def _shape(self, schema: Schema, hint: str) -> Shape:
-        target, hint = self._target(schema, hint)
+        target, hint = self.target(schema, hint)
         if not isinstance(target.body, dict):
             return Shape()
         key = (target.file, id(target.body))
@@ -163,6 +221,11 @@ class _Builder:
             self._shapes[key] = self._forward(key)
             self._shapes[key] = self._build(target, hint)
         return self._shapes[key]
+
+    def made_of(self, schema: Schema) -> type[Payload] | None:
+        """The class that was made of a schema, if one was."""
+        shape = self._shapes.get((schema.file, id(schema.body)))
+        return None if shape is None else shape.type
 
     def _forward(self, key: tuple[str, int]) -> Shape:
         def convert(value: Any) -> Any:
@@ -176,13 +239,13 @@ class _Builder:
         return Shape(None, convert, fill)
 
     def _build(self, schema: Schema, hint: str) -> Shape:
-        parts = self._parts(schema)
+        parts = self.parts(schema)
         if any("properties" in part.body for part in parts):
             title = schema.body.get("title")
             wanted = pascal(title) if isinstance(title, str) else hint
             if wanted in self.classes and self._bodies[wanted] == schema.body and not _refers(schema.body):
                 cls = self.classes[wanted]
-                return self._object_shape(cls, _Object(parts), hint)
+                return self._object_shape(cls, ObjectParts(parts), hint)
             return self._object(parts, self._unique(wanted, hint, schema.body))
         return self._other(parts, hint)
 
@@ -200,7 +263,7 @@ class _Builder:
                     return self._shape(compound[0], hint)
         return Shape()
 
-    def _target(self, schema: Schema, hint: str) -> tuple[Schema, str]:
+    def target(self, schema: Schema, hint: str) -> tuple[Schema, str]:
         """Follow a bare ``$ref``; what it points to is named after it, unless it has a title."""
         seen: set[int] = set()
         while isinstance(schema.body, dict) and "$ref" in schema.body and "properties" not in schema.body:
@@ -213,7 +276,7 @@ class _Builder:
             schema = self._schemas.resolve(schema, ref)
         return schema, hint
 
-    def _parts(self, schema: Schema, seen: set[int] | None = None) -> list[Schema]:
+    def parts(self, schema: Schema, seen: set[int] | None = None) -> list[Schema]:
         """The schema itself and all that it takes over by ``$ref`` and ``allOf``, those first."""
         seen = set() if seen is None else seen
         if not isinstance(schema.body, dict) or id(schema.body) in seen:
@@ -221,9 +284,9 @@ class _Builder:
         seen.add(id(schema.body))
         parts: list[Schema] = []
         if isinstance(ref := schema.body.get("$ref"), str):
-            parts += self._parts(self._schemas.resolve(schema, ref), seen)
+            parts += self.parts(self._schemas.resolve(schema, ref), seen)
         for body in schema.body.get("allOf", ()):
-            parts += self._parts(schema.part(body), seen)
+            parts += self.parts(schema.part(body), seen)
         return [*parts, schema]
 
     def _unique(self, wanted: str, fallback: str, body: Any) -> str:
@@ -236,7 +299,7 @@ class _Builder:
         return name
 
     def _object(self, parts: list[Schema], name: str) -> Shape:
-        declared = _Object(parts)
+        declared = ObjectParts(parts)
         shapes = {
             prop: self._property(schemas, name + pascal(prop)).convert for prop, schemas in declared.properties.items()
         }
@@ -249,9 +312,10 @@ class _Builder:
         others = self._shape(declared.others, name + "Value").convert if declared.others is not None else None
         cls = _make_class(name, declared, shapes, nullable, scalar, others)
         self.classes[name] = cls
+        self.declared[name] = declared
         return self._object_shape(cls, declared, name)
 
-    def _object_shape(self, cls: type[Payload], declared: _Object, name: str) -> Shape:
+    def _object_shape(self, cls: type[Payload], declared: ObjectParts, name: str) -> Shape:
         from_dict = cls.from_dict
 
         def convert(value: Any) -> Any:
@@ -263,7 +327,7 @@ class _Builder:
         if not isinstance(schema.body, dict) or id(schema.body) in seen:
             return schema.body is True
         seen |= {id(schema.body)}
-        for part in self._parts(schema):
+        for part in self.parts(schema):
             body = part.body
             kinds = body.get("type", "null")
             alternatives = body.get("anyOf") or body.get("oneOf")
@@ -279,7 +343,7 @@ class _Builder:
     def _property(self, schemas: list[Schema], hint: str) -> Shape:
         return next((shape for shape in (self._shape(schema, hint) for schema in schemas) if shape.convert), Shape())
 
-    def _filler(self, declared: _Object, name: str) -> tuple[Convert | None, Mapping[str, Any] | None]:
+    def _filler(self, declared: ObjectParts, name: str) -> tuple[Convert | None, Mapping[str, Any] | None]:
         defaults: dict[str, Any] = {}
         nested: dict[str, Convert] = {}
         for prop, schemas in declared.properties.items():
@@ -381,7 +445,7 @@ def _annotation(schemas: list[Schema], *, optional: bool) -> Any:
 
 def _make_class(
     name: str,
-    declared: _Object,
+    declared: ObjectParts,
     converts: Mapping[str, Convert | None],
     nullable: frozenset[str],
     scalar: frozenset[str],
@@ -474,4 +538,4 @@ def _to_dict_source(attributes: Mapping[str, str], optional: frozenset[str], sca
 
 def filler(schema: Mapping[str, Any]) -> Convert | None:
     """What fills the defaults of a schema that stands alone into a value; ``None`` if it has none."""
-    return _Builder(SchemaFiles(None)).root(Schema(dict(schema), "schema"), "Value").fill
+    return TypeBuilder(SchemaFiles(None)).root(Schema(dict(schema), "schema"), "Value").fill

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -92,11 +92,12 @@ class SchemaFiles:
 
     Args:
         folder: the kind's folder; ``None`` where the kind came from no file, so that nothing can be read.
+        bodies: files that were read already, by their names.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, bodies: Mapping[str, Any] | None = None) -> None:
         self._folder = folder.resolve() if folder is not None else None
-        self._read: dict[str, Schema] = {}
+        self._read = {name: Schema.document(body, name) for name, body in (bodies or {}).items()}
 
     def load(self, name: str) -> Schema:
         """The schema in a file of the kind's folder.
@@ -116,7 +117,10 @@ class SchemaFiles:
 
     def _parse(self, name: str) -> Any:
         if self._folder is None:
-            raise SchemaFault(f"names the file {name}, but this kind came from no folder; write the schema itself")
+            held = f"; it has the files {', '.join(self._read)}" if self._read else ""
+            raise SchemaFault(
+                f"names the file {name}, but this kind came from no folder{held}; write the schema itself"
+            )
         try:
             path = (self._folder / name).resolve()
         except (OSError, RuntimeError, ValueError) as error:  # loops of links, names that no file can have

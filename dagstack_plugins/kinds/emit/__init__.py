@@ -1,0 +1,1 @@
+"""A kind as other documents: Python, OpenRPC, JSON Schema, Markdown."""
