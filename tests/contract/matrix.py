@@ -201,8 +201,14 @@ def report(seen: Sequence[Seen]) -> str:
     return "\n".join(parts) + "\n"
 
 
+_OBJECT: Final = "the plugin answers with an object of its own, which what is planted leaves as it is"
 REASONS: Final = {
+    "exits_on_rare_input": "no input that was made is long enough; an example in the manifest would be",
+    "other_after_restart": _OBJECT,
     "race": "threads took no turns at the wrong moment, or all inputs have the same answer",
+    "set_order": _OBJECT,
+    "too_long": _OBJECT,
+    "unknown_field": _OBJECT,
 }
 """Why mutants of an operator are missed, where that is known."""
 

@@ -31,6 +31,8 @@ T = TypeVar("T")
 _ROUNDS: Final = 200
 _FEWEST: Final = 30
 """With fewer rounds, what grows can't be told from what settles."""
+_LEAST: Final = 10
+"""Rounds of a slow plugin whose memory grows, to see by which line."""
 _SWELLS: Final = 32
 """Bytes a round that all memory grows by, before anybody asks whose they are."""
 _NEARLY: Final = 0.95
@@ -252,10 +254,22 @@ def _growth(stage: Stage, watch: Watch, calls: list[tuple[str, Any]], seconds: f
         totals = _measured(stage, one_each, rounds, 1, lambda: (0, tracemalloc.get_traced_memory()[0]))
         if min(_steps([size for _, size in totals])) < _SWELLS * rounds * 2 // 5:
             return []
-        rounds = max(_FEWEST, rounds // 2)
+        left = seconds - (time.monotonic() - begun)
+        rounds = max(_LEAST, min(rounds // 2, int(left * 0.7 / _traced(stage, one_each))))
         return list(_grown(_measured(stage, one_each, rounds, _FRAMES, lambda: _memory(watch)), rounds * 2 // 5))
     except (NotStarted, TeardownErrors) as error:
         return [_failed("a round of setup and teardown", error, "fails after many of them")]
+
+
+def _traced(stage: Stage, calls: list[tuple[str, Any]]) -> float:
+    """Seconds that a round takes while all that it allocates is noted with where."""
+    tracemalloc.start(_FRAMES)
+    begun = time.monotonic()
+    try:
+        _round(stage, calls)
+    finally:
+        tracemalloc.stop()
+    return time.monotonic() - begun
 
 
 def _measured(

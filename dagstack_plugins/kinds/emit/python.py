@@ -304,7 +304,8 @@ def _signature(name: str, parameters: list[str], returns: str, *, indent: int, i
     yield f"{space}{word} {name}("
     # What takes all the rest, and the mark of positional ones, may be last: a comma after it is fine all the same.
     yield from (f"{space}    {parameter}," for parameter in parameters)
-    yield f"{space}) -> {returns}: ..."
+    last = f"{space}) -> {returns}: ..."
+    yield from [last] if len(last) + 4 <= _WIDTH else [f"{space}) -> (", f"{space}    {returns}", f"{space}): ..."]
 
 
 # --- the hookspec class -----------------------------------------------------------------------------------------------
