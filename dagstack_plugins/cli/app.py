@@ -11,6 +11,7 @@ from dagstack_plugins.cli.check import check
 from dagstack_plugins.cli.contract import test
 from dagstack_plugins.cli.emit import emit
 from dagstack_plugins.cli.graph import graph
+from dagstack_plugins.cli.kind import kind
 from dagstack_plugins.cli.kinds import kinds
 from dagstack_plugins.cli.listing import list_plugins
 from dagstack_plugins.cli.locking import lock
@@ -43,7 +44,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test, lock, new, emit, schema):
+for command in (list_plugins, check, graph, kinds, call, test, lock, new, emit, kind, schema):
     commands.add_command(command)
 
 
