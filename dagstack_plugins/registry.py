@@ -139,6 +139,9 @@ class PluginRegistry:
     def slot(self, kind: KindLike) -> Slot:
         """The place of a kind: what dispatchers are made from.
 
+        Args:
+            kind: its name, for the newest major that is known; ``name@major``; or the emitted class.
+
         Raises:
             KindUnknown: if the kind has no hookspec.
             HookspecInvalid: if it is named by a class that declares something else.
@@ -149,6 +152,17 @@ class PluginRegistry:
             raise self._roster.kind_unknown(name)
         if not isinstance(kind, str):
             slot.check_same(kind)
+        return slot
+
+    def slots(self, kind: str) -> list[Slot]:
+        """The places of all majors of a kind that are known, the newest last."""
+        return [slot for _, slot in sorted(self._catalogue.majors(kind).items())]
+
+    def _slot_of(self, kind: KindLike, plugin: str | None) -> Slot:
+        """The place of a kind; where only its name is given, of the major that has a plugin."""
+        slot = self.slot(kind)
+        if plugin is not None and isinstance(kind, str) and slot.accepted(plugin) is None:
+            return next((one for one in self.slots(kind) if one.accepted(plugin) is not None), slot)
         return slot
 
     def types(self, kind: KindLike) -> PayloadTypes:
@@ -262,7 +276,8 @@ class PluginRegistry:
         plugin = self._roster.named(kind, name)
         if plugin is None:
             raise self._unknown_plugin(self.slot(kind), name)
-        self._proxies.pop((kind, name, frozenset()), None)
+        for slot in self.slots(kind):
+            self._proxies.pop((slot.compiled.kind.address, name, frozenset()), None)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
@@ -343,17 +358,17 @@ class PluginRegistry:
             KindUnknown: if the kind has no hookspec; without a name, also if it has no plugin.
             PluginUnavailable: if there is no plugin of that name.
         """
-        slot = self.slot(kind)
+        slot = self._slot_of(kind, name)
         table = slot.table()
         if name is not None:
             if table.named(name) is None:
                 raise self._unknown_plugin(slot, name)
-            return self._proxy((table.kind.name, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
+            return self._proxy((table.kind.address, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
         if not table.plugins:
             raise table.nobody(next(iter(table.kind.hooks)))
         slot.read_environment()
         slot.check_choice()
-        return self._proxy((table.kind.name, "", frozenset()), lambda: active_proxy(self, table.kind))
+        return self._proxy((table.kind.address, "", frozenset()), lambda: active_proxy(self, table.kind))
 
     @overload
     def kind(self, kind: type[HookSpec[Any, KindProxy]], *, require: Collection[str] = ()) -> KindProxy: ...
@@ -377,7 +392,7 @@ class PluginRegistry:
         slot.read_environment()
         wanted = frozenset(require)
         declared = slot.compiled.kind
-        return self._proxy((declared.name, None, wanted), lambda: kind_proxy(self, declared, wanted))
+        return self._proxy((declared.address, None, wanted), lambda: kind_proxy(self, declared, wanted))
 
     def _proxy(self, key: tuple[str, str | None, frozenset[str]], make: Callable[[], Proxy]) -> Proxy:
         proxy = self._proxies.get(key)
@@ -394,7 +409,7 @@ class PluginRegistry:
             KindUnknown: if the kind has no hookspec.
             PluginUnavailable: if there is no plugin of that name.
         """
-        slot = self.slot(kind)
+        slot = self._slot_of(kind, name)
         if name is not None and slot.table().named(name) is None:
             raise self._unknown_plugin(slot, name)
         slot.choose(set_active=name)
@@ -472,7 +487,7 @@ def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _name_of(kind: Any) -> Any:
-    return kind.kind.name if isinstance(kind, type) and issubclass(kind, HookSpec) else kind
+    return kind.kind.address if isinstance(kind, type) and issubclass(kind, HookSpec) else kind
 
 
 def _names(capabilities: Collection[str] | None) -> frozenset[str] | None:

@@ -17,7 +17,13 @@ from dagstack_plugins.discovery.folders import RealFolders
 from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import FolderSource, Place, Source, UnreadablePlace
 from dagstack_plugins.dispatch.catalogue import Catalogue
-from dagstack_plugins.errors import AmbiguousPlugin, KindUnknown, PluginLoadError, PluginRegistryError
+from dagstack_plugins.errors import (
+    AmbiguousPlugin,
+    KindUnknown,
+    PluginLoadError,
+    PluginRegistryError,
+    VersionIncompatible,
+)
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import PluginManifest, find_manifest, read_manifest
 from dagstack_plugins.plugin import Plugin
@@ -133,15 +139,15 @@ class Roster:
         with self._lock:
             return tuple(self._plugins)
 
-    def compiled(self, kind: str) -> CompiledKind:
-        """A kind.
+    def compiled(self, manifest: PluginManifest) -> CompiledKind:
+        """The kind that a plugin was made for.
 
         Raises:
             KindUnknown: if it has no hookspec.
         """
-        slot = self._catalogue.find(kind)
+        slot = self._catalogue.of_manifest(manifest)
         if slot is None:
-            raise self._kind_unknown(kind, "")
+            raise self._kind_unknown(manifest.kind, "")
         return slot.compiled
 
     def kind_unknown(self, kind: str) -> KindUnknown:
@@ -225,7 +231,7 @@ class Roster:
         Raises:
             PluginRegistryError: whatever is wrong with it.
         """
-        compiled = self.compiled(manifest.kind)
+        compiled = self.compiled(manifest)
         self._check_name(source, manifest)
         plugin = admit(source, manifest, compiled, self._rules)
         try:
@@ -281,12 +287,15 @@ class Roster:
                 if self._taken_at(places):  # by another thread, since it was found
                     return
                 self._check_name(source, manifest, batch.first.get(manifest.key))
-            batch.taken.append((source, admit(source, manifest, self.compiled(manifest.kind), self._rules)))
+            batch.taken.append((source, admit(source, manifest, self.compiled(manifest), self._rules)))
             batch.first[manifest.key] = source.location
         except PluginRegistryError as error:
-            waits = isinstance(error, KindUnknown)
+            unknown = isinstance(error, KindUnknown)
+            # Another major of its kind may be added as well as the kind itself.
+            other = isinstance(error, VersionIncompatible) and error.wanted == manifest.kind_api_version
+            waits = unknown or other
             batch.refusals.append(Refusal(source, manifest, error, source if waits else None))
-            if waits:
+            if unknown:
                 batch.first[manifest.key] = source.location
         finally:
             _being_taken.reset(token)
@@ -326,7 +335,8 @@ class Roster:
 
     def _admit_if_known(self, batch: _Batch) -> None:
         """A kind may have been added while the batch was loaded, when those that want it did not wait yet."""
-        unknown = {one.manifest.kind for one in batch.refusals if one.waits is not None and one.manifest is not None}
+        refused = (one.manifest for one in batch.refusals if isinstance(one.error, KindUnknown))
+        unknown = {manifest.kind for manifest in refused if manifest is not None}
         if known := {kind for kind in unknown if self._catalogue.find(kind) is not None}:
             self.admit_waiting(known)
 
@@ -340,18 +350,14 @@ class Roster:
 
     def _show_refused(self, kind: str) -> None:
         """Let callers of a kind see what was refused before the kind was known."""
-        slot = self._catalogue.find(kind)
-        if slot is None:
-            return
         with self._lock:
             for plugin in self._plugins:
-                if plugin.refused and plugin.kind == kind:
+                if plugin.refused and plugin.kind == kind and (slot := self._catalogue.of_plugin(plugin)) is not None:
                     slot.add(plugin)
 
     def named(self, kind: str, name: str) -> Plugin | None:
         """The plugin of a kind and name; of several, the one that was not refused."""
-        slot = self._catalogue.find(kind)
-        if slot is not None and (accepted := slot.accepted(name)) is not None:
+        if (accepted := self._catalogue.accepted(kind, name)) is not None:
             return accepted
         return next((plugin for plugin in self.plugins if (plugin.kind, plugin.name) == (kind, name)), None)
 
@@ -366,8 +372,7 @@ class Roster:
                 waiting = self._waiting.get(plugin.manifest.key)
                 if waiting is not None and waiting.plugin is plugin:
                     del self._waiting[plugin.manifest.key]
-            slot = self._catalogue.find(plugin.kind) if plugin.kind else None
-            if slot is not None:
+            for slot in self._catalogue.majors(plugin.kind or "").values():
                 slot.remove(plugin)
         self._forget([plugin])
 
@@ -386,9 +391,10 @@ class Roster:
     def _first(self, source: Source, manifest: PluginManifest) -> str | None:
         """Where the plugin is that has a manifest's name already, if there is one."""
         with self._lock:
-            slot = self._catalogue.find(manifest.kind)
-            taken = slot.accepted(manifest.name) if slot is not None else None
-            if taken is None and (waiting := self._waiting.get(manifest.key)) is not None:
+            taken = self._catalogue.accepted(manifest.kind, manifest.name)
+            # Nobody knows yet what those of an unknown kind are; of a known one, others may have the name meanwhile.
+            known = self._catalogue.majors(manifest.kind)
+            if taken is None and not known and (waiting := self._waiting.get(manifest.key)) is not None:
                 here = self._places.at(_places(source, manifest))
                 taken = waiting.plugin if waiting.plugin not in here else None
             return taken.location if taken is not None else None
@@ -398,7 +404,7 @@ class Roster:
         self._places.add(plugin, _places(source, plugin.manifest))
         if plugin.package is not None:
             self.packages.add(plugin.package)
-        slot = self._catalogue.find(plugin.kind) if plugin.kind else None
+        slot = self._catalogue.of_plugin(plugin)
         if slot is not None:
             slot.add(plugin)
 

@@ -213,9 +213,13 @@ class Rounds:
                 _rounds_around.reset(token)
 
     def _changed(self, plugin: Plugin) -> None:
-        slot = self._catalogue.find(str(plugin.kind))
+        slot = self._catalogue.of_plugin(plugin)
         if slot is not None:
             slot.changed()
+
+    def _address(self, plugin: Plugin) -> str:
+        slot = self._catalogue.of_plugin(plugin)
+        return slot.compiled.kind.address if slot is not None else str(plugin.kind)
 
     def _context_for(self, plugin: Plugin) -> PluginContext:
         assert plugin.manifest is not None
@@ -275,9 +279,9 @@ class Rounds:
                 candidates = candidates or [plugin for plugin in slot.plugins if plugin.may_start]
                 first = next(iter(in_order(candidates)), None)
                 if (chosen := slot.chosen) is not None:
-                    found[slot.compiled.kind.name] = chosen[0], slot.accepted(chosen[0])
+                    found[slot.compiled.kind.address] = chosen[0], slot.accepted(chosen[0])
                 elif first is not None:
-                    found[slot.compiled.kind.name] = str(first.name), first
+                    found[slot.compiled.kind.address] = str(first.name), first
         return found
 
     async def _make_way(
@@ -289,7 +293,7 @@ class Rounds:
         """
         stopping: set[Plugin] = set()
         for plugin in (plugin for generation in order for plugin in generation if plugin.usable):
-            _, chosen = only.get(str(plugin.kind), ("", None))
+            _, chosen = only.get(self._address(plugin), ("", None))
             replaced = chosen is not None and chosen is not plugin and chosen.may_start
             stranded = self._left_behind and plugin.needs_its_loop
             if replaced or stranded or not stopping.isdisjoint(edges[plugin]):
@@ -309,7 +313,7 @@ class Rounds:
             self._context.logger.error("plugin %s is unavailable: %s", plugin.label, problems[plugin])
             self._changed(plugin)
             return False
-        name, chosen = only.get(str(plugin.kind), (plugin.name, plugin))
+        name, chosen = only.get(self._address(plugin), (plugin.name, plugin))
         if chosen is plugin:
             return True
         reason = f"stands by: kind {plugin.kind!r} runs one plugin at a time, and {name!r} is active"

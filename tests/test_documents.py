@@ -21,20 +21,6 @@ COMMANDS = {
     ".venv/bin/python": [sys.executable],
     ".venv/bin/dagstack-plugins": [sys.executable, "-m", "dagstack_plugins"],
 }
-SESSIONS = [(page, *found) for page, path in PAGES.items() for found in SESSION.findall(path.read_text("utf-8"))]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """For each page a folder with every file that it shows."""
-    folders = {}
-    for page, path in PAGES.items():
-        folders[page] = tmp_path_factory.mktemp("reader")
-        for name, text in FILE.findall(path.read_text("utf-8")):
-            file = folders[page] / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-    return folders
 
 
 def run(arguments: list[str], folder: Path) -> tuple[int, str, str]:
@@ -50,15 +36,31 @@ def run(arguments: list[str], folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def written(page: str, folder: Path, *, until: int | None = None, since: int = 0) -> None:
+    """Write the files that a page shows between two places."""
+    for found in FILE.finditer(PAGES[page].read_text("utf-8"), since, sys.maxsize if until is None else until):
+        file = folder / found[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(found[2], encoding="utf-8")
+
+
+def typed(page: str, folder: Path) -> None:
+    """Do what a reader does from top to bottom: what comes later finds what files and commands before it wrote."""
+    text, place = PAGES[page].read_text("utf-8"), 0
+    for session in SESSION.finditer(text):
+        written(page, folder, since=place, until=session.start())
+        place = session.start()
+        program, *arguments = shlex.split(session[1])
+        code, said, errors = run([*COMMANDS[program], *arguments], folder)
+        assert (code, said) == (0, session[2]), errors
+    written(page, folder, since=place)
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_print_what_is_shown_and_then_the_code_runs(folders: dict[str, Path], page: str) -> None:
-    """From top to bottom, as a reader types it: what commands write, later ones and the code find."""
-    for _, command, output in (session for session in SESSIONS if session[0] == page):
-        program, *arguments = shlex.split(command)
-        code, said, errors = run([*COMMANDS[program], *arguments], folders[page])
-        assert (code, said) == (0, output), errors
+def test_commands_print_what_is_shown_and_then_the_code_runs(page: str, tmp_path: Path) -> None:
+    typed(page, tmp_path)
     program = "\n".join(CODE.findall(PAGES[page].read_text("utf-8")))
-    assert run([sys.executable, "-W", "error", "-c", program], folders[page])[0::2] == (0, "")
+    assert run([sys.executable, "-W", "error", "-c", program], tmp_path)[0::2] == (0, "")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -68,10 +70,11 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not (PAGES[page].parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(("page", "passed"), [("resources.md", 3), ("contract.md", 2)])
-def test_the_tests_of_a_page_pass(folders: dict[str, Path], page: str, passed: int) -> None:
+@pytest.mark.parametrize(("page", "passed"), [("resources.md", 3), ("contract.md", 2), ("tutorial.md", 3)])
+def test_the_tests_of_a_page_pass(page: str, passed: int, tmp_path: Path) -> None:
+    typed(page, tmp_path)
     pytest_alone = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
-    code, said, errors = run(pytest_alone, folders[page])
+    code, said, errors = run(pytest_alone, tmp_path)
     assert code == 0, said + errors
     assert said.splitlines()[-1].startswith(f"{passed} passed")
 
@@ -87,6 +90,15 @@ def test_every_page_was_looked_at() -> None:
         "plugins.md": 5,
         "resources.md": 4,
         "trust.md": 2,
+        "tutorial.md": 6,
         "typed-kinds.md": 2,
     }
-    assert len(SESSIONS) == 11
+    assert {page: len(SESSION.findall(path.read_text("utf-8"))) for page, path in PAGES.items()} == {
+        **dict.fromkeys(PAGES, 0),
+        "README.md": 4,
+        "packages.md": 1,
+        "plugins.md": 1,
+        "trust.md": 2,
+        "tutorial.md": 4,
+        "typed-kinds.md": 3,
+    }

@@ -12,10 +12,10 @@ import click
 
 from dagstack_plugins.cli.options import FILE, examples
 from dagstack_plugins.cli.output import complain, told_path, write_lines
-from dagstack_plugins.kinds.emit.bundle import emit_jsonschema
+from dagstack_plugins.kinds.emit.bundle import CannotEmit, emit_jsonschema
 from dagstack_plugins.kinds.emit.markdown import emit_markdown
 from dagstack_plugins.kinds.emit.openrpc import emit_openrpc
-from dagstack_plugins.kinds.emit.python import CannotEmit, emit_python
+from dagstack_plugins.kinds.emit.python import emit_python
 from dagstack_plugins.kinds.hookspec import read_hookspec
 from dagstack_plugins.kinds.model import Kind
 

@@ -109,7 +109,8 @@ def plugins_of(registry: PluginRegistry) -> list[Plugin]:
     known = set(registry.kinds())
     told = registry.status()
     kinds = sorted({status.kind for status in told if status.kind in known and status.kind is not None})
-    held = {(plugin.location, plugin.name): plugin for kind in kinds for plugin in registry.slot(kind).plugins}
+    slots = [slot for kind in kinds for slot in registry.slots(kind)]
+    held = {(plugin.location, plugin.name): plugin for slot in slots for plugin in slot.plugins}
     return [held.get((status.location, status.name)) or _stand_in(status) for status in told]
 
 

@@ -15,6 +15,7 @@ from dagstack_plugins.cli.finding import Found, plugins_of
 from dagstack_plugins.cli.telling import with_hint
 from dagstack_plugins.dispatch.capability import fallback_of
 from dagstack_plugins.dispatch.selection import ambiguous, tied_at_top
+from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import (
     AmbiguousPlugin,
@@ -96,7 +97,7 @@ def _of_wraps(plugin: Plugin, registry: PluginRegistry) -> Iterator[str]:
     if plugin.manifest is None or plugin.refused or plugin.kind != MIDDLEWARE:
         return
     kinds = registry.kinds()
-    hooks = {hook for kind in kinds for hook in registry.slot(kind).compiled.kind.hooks}
+    hooks = {hook for kind in kinds for slot in registry.slots(kind) for hook in slot.compiled.kind.hooks}
     wrap = plugin.manifest.chain_wrap
     for word, named, known in (("kind", wrap.kinds, kinds), ("hook", wrap.hooks, hooks)):
         for name in named:
@@ -195,15 +196,19 @@ def _of_dependencies(plugins: Sequence[Plugin]) -> Iterator[Finding]:
 def _of_choices(registry: PluginRegistry, kinds: set[str]) -> Iterator[Finding]:
     """What nothing decides: who is active, who the fallback is."""
     for kind in sorted(kinds):
-        slot = registry.slot(kind)
-        plugins = in_order(plugin for plugin in slot.plugins if not plugin.refused)
-        hooks = slot.compiled.kind.hooks.values()
-        one_is_active = any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks)
-        if one_is_active and (tied := tied_at_top(plugins)):
-            yield from _in_manifest_of(tied[0], ambiguous(slot.table(), tied), "priority")
-        if any(hook.dispatch is Dispatch.CAPABILITY for hook in hooks):
-            try:
-                fallback_of(slot.table(), plugins)
-            except AmbiguousPlugin as error:
-                second = next(plugin for plugin in plugins if plugin.name == error.candidates[1])
-                yield from _in_manifest_of(second, error, "fallback")
+        for slot in registry.slots(kind):
+            yield from _of_choice(slot)
+
+
+def _of_choice(slot: Slot) -> Iterator[Finding]:
+    plugins = in_order(plugin for plugin in slot.plugins if not plugin.refused)
+    hooks = slot.compiled.kind.hooks.values()
+    one_is_active = any(hook.dispatch is Dispatch.SINGLETON and not hook.named for hook in hooks)
+    if one_is_active and (tied := tied_at_top(plugins)):
+        yield from _in_manifest_of(tied[0], ambiguous(slot.table(), tied), "priority")
+    if any(hook.dispatch is Dispatch.CAPABILITY for hook in hooks):
+        try:
+            fallback_of(slot.table(), plugins)
+        except AmbiguousPlugin as error:
+            second = next(plugin for plugin in plugins if plugin.name == error.candidates[1])
+            yield from _in_manifest_of(second, error, "fallback")

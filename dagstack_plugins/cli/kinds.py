@@ -44,7 +44,7 @@ def kinds(kind: str | None, hookspecs: tuple[Path, ...], as_json: bool) -> int:
         described = found.registry.slot(kind).compiled.kind
         write_json(_as_json(described)) if as_json else write(*_described(described))
         return status
-    known = [found.registry.slot(name).compiled.kind for name in found.registry.kinds()]
+    known = [slot.compiled.kind for name in found.registry.kinds() for slot in found.registry.slots(name)]
     write_json({"kinds": [_as_json(one) for one in known]}) if as_json else write(*_listed(known))
     return status
 

@@ -95,7 +95,7 @@ class HookDispatcher:
                 kind=kind,
                 hook=hook,
             )
-        self.kind = kind
+        self.kind = self._slot.compiled.kind.name
         self.hook = hook
         self._form = form
         self._require = require

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import HookspecInvalid
@@ -12,6 +12,7 @@ from dagstack_plugins.kinds.codec import Validate
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.hookspec import read_hookspec
 from dagstack_plugins.kinds.model import Kind
+from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.home import HomeLoop
 
@@ -29,11 +30,11 @@ class Catalogue:
         self._validate = validate
         self._home = home
         self._looked_in = looked_in
-        self._slots: dict[str, Slot] = {}
+        self._slots: dict[str, dict[int, Slot]] = {}
         self._lock = threading.RLock()
 
     def add_all(self, kinds: Sequence[Kind]) -> None:
-        """Make kinds known, all of them or none.
+        """Make kinds known, all of them or none; several majors of one kind stand side by side.
 
         Raises:
             HookspecInvalid: if one is known with other content.
@@ -43,20 +44,26 @@ class Catalogue:
             if kind.file is None or kind.file.parent != builtin_hookspecs() / kind.name:
                 self.find(kind.name)
         with self._lock:
-            known = {name: slot.compiled.kind for name, slot in self._slots.items()}
+            known = {slot.compiled.kind.address: slot.compiled.kind for slot in self}
             for kind in kinds:
-                self._check_same(known.setdefault(kind.name, kind), kind)
+                self._check_same(known.setdefault(kind.address, kind), kind)
             for kind in kinds:
-                if kind.name not in self._slots:
-                    self._slots[kind.name] = self._slot(CompiledKind(kind, self._validate))
+                if kind.major not in self._slots.get(kind.name, {}):
+                    slot = self._slot(CompiledKind(kind, self._validate))
+                    self._slots[kind.name] = {**self._slots.get(kind.name, {}), kind.major: slot}
 
     def _slot(self, compiled: CompiledKind) -> Slot:
         if compiled.kind.name == MIDDLEWARE:  # it is never wrapped itself, and goes round all others
             return Slot(compiled, self._home, self._looked_in, on_change=self._middleware_changed)
-        return Slot(compiled, self._home, self._looked_in, self._middleware)
+
+        def elsewhere(name: str) -> bool:
+            mine = compiled.kind.major
+            return any(slot.accepted(name) for major, slot in self._slots[compiled.kind.name].items() if major != mine)
+
+        return Slot(compiled, self._home, self._looked_in, self._middleware, elsewhere=elsewhere)
 
     def _middleware(self) -> tuple[Plugin, ...]:
-        slot = self._slots.get(MIDDLEWARE)
+        slot = self.find(MIDDLEWARE) if MIDDLEWARE in self._slots else None
         return () if slot is None else slot.table().usable
 
     def _middleware_changed(self) -> None:
@@ -71,18 +78,44 @@ class Catalogue:
         what = "other content" if known.version == kind.version else f"version {known.version}"
         raise HookspecInvalid(
             f"kind {kind.name!r} {kind.version} from {kind.file} is known with {what} from {known.file}; "
-            "a registry holds one contract of a kind",
+            "a registry holds one contract of each major of a kind",
             file=str(kind.file),
             kind=kind.name,
         )
 
-    def find(self, name: str) -> Slot | None:
-        """The slot of a kind, if it is known or built in."""
-        slot = self._slots.get(name)
-        if slot is None and (file := builtin_hookspec(name)) is not None:
+    def find(self, address: str) -> Slot | None:
+        """The slot of a kind, if it is known or built in.
+
+        Args:
+            address: its name, for the newest major that is known; or ``name@major``.
+        """
+        name, _, major = address.partition("@")
+        majors = self.majors(name)
+        if not major:
+            return majors[max(majors)] if majors else None
+        return majors.get(int(major)) if major.isdecimal() else None
+
+    def majors(self, name: str) -> Mapping[int, Slot]:
+        """The slots of all majors of a kind that are known."""
+        if name not in self._slots and (file := builtin_hookspec(name)) is not None:
             self.add_all([read_hookspec(file)])
-            slot = self._slots[name]
-        return slot
+        return self._slots.get(name, {})
+
+    def of_manifest(self, manifest: PluginManifest) -> Slot | None:
+        """The slot that a plugin was made for; that of the newest major, if its own is not known."""
+        major = int(manifest.kind_api_version.partition(".")[0])
+        return self.majors(manifest.kind).get(major) or self.find(manifest.kind)
+
+    def of_plugin(self, plugin: Plugin) -> Slot | None:
+        """The slot that a plugin, perhaps a refused one, is in."""
+        if plugin.manifest is not None:
+            return self.of_manifest(plugin.manifest)
+        return self.find(plugin.kind) if plugin.kind else None
+
+    def accepted(self, kind: str, name: str) -> Plugin | None:
+        """The plugin of a kind and name that was not refused, of whichever major."""
+        found = (slot.accepted(name) for slot in self.majors(kind).values())
+        return next((plugin for plugin in found if plugin is not None), None)
 
     def in_flight(self, plugin: Plugin) -> int:
         """How many calls may still reach a plugin; middleware goes round those of any kind."""
@@ -93,4 +126,4 @@ class Catalogue:
         return sorted({*self._slots, *builtin_kinds()})
 
     def __iter__(self) -> Iterator[Slot]:
-        return iter(list(self._slots.values()))
+        return iter([slot for majors in list(self._slots.values()) for slot in majors.values()])

@@ -67,7 +67,7 @@ def kind_proxy(registry: HasSlots, kind: Kind, require: frozenset[str] = frozens
     """A kind, each hook by its dispatch class."""
 
     def make(hook: Hook, form: Form) -> HookDispatcher:
-        return DISPATCHERS[hook.dispatch](registry, kind.name, hook.name, form=form, require=require)
+        return DISPATCHERS[hook.dispatch](registry, kind.address, hook.name, form=form, require=require)
 
     return Proxy(kind, f"kind {kind.name!r}", make)
 
@@ -77,12 +77,12 @@ def active_proxy(registry: HasSlots, kind: Kind) -> Proxy:
 
     def make(hook: Hook, form: Form) -> HookDispatcher:
         dispatcher = SingletonDispatcher if hook.dispatch is Dispatch.SINGLETON else ActiveDispatcher
-        return dispatcher(registry, kind.name, hook.name, form=form)
+        return dispatcher(registry, kind.address, hook.name, form=form)
 
     return Proxy(kind, f"the active plugin of kind {kind.name!r}", make)
 
 
 def plugin_proxy(registry: HasSlots, kind: Kind, name: str) -> Proxy:
     """One plugin, by its name."""
-    make = partial(PluginDispatcher, registry, kind.name, plugin=name)
+    make = partial(PluginDispatcher, registry, kind.address, plugin=name)
     return Proxy(kind, f"plugin {name!r} of kind {kind.name!r}", lambda hook, form: make(hook.name, form=form))

@@ -56,6 +56,7 @@ class Slot:
         looked_in: tells where plugins were looked for, for messages.
         middleware: tells what goes round calls, outermost first; the same tuple until that changes.
         on_change: is told when a table is out of date.
+        elsewhere: tells whether another major of the kind has a plugin of a name.
 
     Attributes:
         policy: chooses the active plugin at each call, if the host set one.
@@ -68,6 +69,7 @@ class Slot:
         looked_in: Callable[[], Sequence[str]],
         middleware: Callable[[], tuple[Plugin, ...]] = lambda: (),
         on_change: Callable[[], None] = lambda: None,
+        elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.compiled = compiled
         self._plugins: dict[Plugin, None] = {}
@@ -79,6 +81,7 @@ class Slot:
         self._looked_in = looked_in
         self._middleware = middleware
         self._on_change = on_change
+        self._elsewhere = elsewhere
         self._accepted: dict[str, Plugin] = {}
         self._lock = threading.RLock()
         self._table: Table | None = None
@@ -149,8 +152,13 @@ class Slot:
         return let_go
 
     def read_environment(self) -> None:
-        """Look whether the environment names the active plugin; done now and then, never in a call."""
-        self.choose(environment=os.environ.get(self.variable) or None)
+        """Look whether the environment names the active plugin; done now and then, never in a call.
+
+        A name that another major of the kind has a plugin of is meant for that one.
+        """
+        name = os.environ.get(self.variable) or None
+        meant = name is not None and (self.accepted(name) is not None or not self._elsewhere(name))
+        self.choose(environment=name if meant else None)
 
     def check_choice(self) -> None:
         """Check that the plugin that the host chose exists.

@@ -91,6 +91,11 @@ class Kind:
     schemas: SchemaFiles = attrs.field(repr=False)
 
     @property
+    def address(self) -> str:
+        """Its name and major version, ``payment_provider@2``: what tells it from another major of the same name."""
+        return f"{self.name}@{self.major}"
+
+    @property
     def major(self) -> int:
         """The major version: what a manifest's ``kind_api_version`` must agree with."""
         return int(self.version.split(".")[0])

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from dagstack_plugins import HookSpec, HookspecInvalid, PayloadInvalid, PluginRegistry
 from dagstack_plugins.kinds.builtin import builtin_hookspecs
-from dagstack_plugins.kinds.emit.bundle import emit_jsonschema
+from dagstack_plugins.kinds.emit.bundle import CannotEmit, emit_jsonschema
 from dagstack_plugins.kinds.emit.markdown import emit_markdown
 from dagstack_plugins.kinds.emit.openrpc import emit_openrpc
-from dagstack_plugins.kinds.emit.python import CannotEmit, emit_python
+from dagstack_plugins.kinds.emit.python import emit_python
 from dagstack_plugins.kinds.hookspec import build_kind, hookspec_files, read_hookspec
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.schemas import SchemaFiles
@@ -46,6 +46,7 @@ NAMES = st.sampled_from(
         "é",
         "_x",
         "__x__",
+        "more",
         "to_dict",
         "Any",
         "list",

@@ -43,7 +43,30 @@ CHARGED = {
         "by_name": {"type": "object", "additionalProperties": {"type": "number"}},
     },
 }
+ODD = {
+    "type": "object",
+    "required": ["str", "self", "with space"],
+    "properties": {
+        "list": {"type": "array", "items": {"type": "string"}},
+        "str": {"type": "string"},
+        "rows": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+        "self": {"enum": ["list", 'with "quotes" [ and |', "str"]},
+        "more": {"type": "boolean"},
+        "payload": {"anyOf": [{"$ref": "#"}, {"type": "null"}]},
+        "Any": {},
+        "with space": {"type": "string"},
+        "OddInput": {"type": "object", "properties": {"a": {"$ref": "#"}}},
+    },
+}
 HOOKS = [
+    {
+        "name": "odd",
+        "dispatch": "singleton",
+        "async": False,
+        "required": False,
+        "input_schema": ODD,
+        "output_schema": ODD,
+    },
     {"name": "charge", "dispatch": "singleton", "async": False, "input_schema": CHARGE, "output_schema": CHARGED},
     {"name": "refund", "dispatch": "singleton", "async": True, "input_schema": CHARGE, "output_schema": CHARGED},
     {"name": "rates", "dispatch": "broadcast_collect", "async": False, "output_schema": {"type": "number"}},
@@ -83,6 +106,12 @@ payment.charge(ChargeInput(Money(5), note=None, class_="fast"))
 payment.charge({"cents": 5}, note=None, class_="slow", tags=["a"])
 payment.charge(amount=Money(5), tags=("a", "b"))
 registry.get_plugin("payment").charge(whatever=3)
+odd = payment.odd({"str": "a", "self": "list", "with space": "b"})
+assert_type(odd.rows, list[list[int]] | None)
+assert_type(odd.str, str)
+assert_type(odd.list, list[str] | None)
+assert_type(odd.payload.more if odd.payload else None, bool | None)
+payment.odd(list=["a"], str="a", self_="str", more=True)
 
 
 async def main() -> str:

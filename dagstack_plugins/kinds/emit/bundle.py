@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from dagstack_plugins.kinds.emit.python import CannotEmit
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.kinds.payloads import pascal
 from dagstack_plugins.kinds.schemas import DRAFT, Schema, subschemas
 
 _DROPPED: Final = frozenset({"$schema", "$id", "$anchor", "$dynamicAnchor"})
+
+
+class CannotEmit(ValueError):
+    """Something in a kind has no form in one document; the message says what and where."""
 
 
 class Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -17,7 +18,6 @@ from dagstack_plugins.kinds.payloads import ObjectParts, TypeBuilder, pascal
 _WIDTH: Final = 88
 _INDENT: Final = "    "
 _HEAD: Final = "# Written by `dagstack-plugins emit`: change the hookspec, and emit it again."
-_PARAMETERS: Final = frozenset({"self", "payload"})
 
 
 def emit_python(kind: Kind) -> str:
@@ -28,9 +28,6 @@ def emit_python(kind: Kind) -> str:
 
     Returns:
         Its text, formatted.
-
-    Raises:
-        CannotEmit: if something in the kind has no form in Python.
     """
     builder = TypeBuilder.of(kind)
     names = _Names.of(kind, builder)
@@ -41,17 +38,10 @@ def emit_python(kind: Kind) -> str:
     body = [_HEAD, "", head, "", "from __future__ import annotations", "", *_imports(), ""]
     body += ["if TYPE_CHECKING:", *_typing_imports(typed), "", textwrap.indent(typed, _INDENT), "", ""]
     body += [*_hookspec(kind, names), ""]
-    body += [
-        "if not TYPE_CHECKING:",
-        *(f"    {name} = {names.hookspec}.types[{string(name)}]" for name in builder.classes),
-    ]
-    if not builder.classes:
-        body = body[:-1]
+    if builder.classes:
+        body.append("if not TYPE_CHECKING:")
+        body += [f"{_INDENT}{name} = {names.hookspec}.types[{string(name)}]" for name in builder.classes]
     return "\n".join(line.rstrip() for line in "\n".join(body).rstrip().split("\n")) + "\n"
-
-
-class CannotEmit(ValueError):
-    """Something in a kind has no form in the document that is asked for; the message says what and where."""
 
 
 @attrs.frozen
@@ -136,8 +126,10 @@ def _typing_imports(typed: str) -> Iterator[str]:
 
 def _typed(kind: Kind, builder: TypeBuilder, annotator: Annotator, names: _Names) -> Iterator[str]:
     yield 'Result = TypeVar("Result", covariant=True)'
-    for name, cls in builder.classes.items():
-        yield _payload(name, cls, builder.declared[name], annotator)
+    payloads = [_Class(name, cls, builder.declared[name], annotator) for name, cls in builder.classes.items()]
+    yield from (payload.text() for payload in payloads)
+    if hidden := sorted({name for payload in payloads for name in payload.hidden}):
+        yield "\n".join(f"_{name} = {name}" for name in hidden)
     for hook in kind.hooks.values():
         yield _call(hook, builder, names.calls[hook.name])
     if required := [hook for hook in kind.hooks.values() if hook.required]:
@@ -147,32 +139,60 @@ def _typed(kind: Kind, builder: TypeBuilder, annotator: Annotator, names: _Names
         yield from _proxies(kind, builder, annotator, names, names.kind_proxy, of_kind=True)
 
 
-def _payload(name: str, cls: type[Payload], declared: ObjectParts, annotator: Annotator) -> str:
-    attributes: Mapping[str, str] = cls._attributes
-    lines = [f"class {name}(Payload):"]
-    told = declared.description or f"Payload {name}."
-    lines += textwrap.indent(docstring(told, _WIDTH - 12), _INDENT).split("\n")
-    types = {prop: _attribute_type(prop, cls, declared, annotator) for prop in attributes}
-    if attributes:
-        lines.append("")
-        lines += [f"{_INDENT}{attributes[prop]}: {types[prop]}" for prop in attributes]
-    lines.append("")
-    parameters: list[str] = []
+class _Class:
+    """A payload class, as type checkers see it.
+
+    Args:
+        name: its name.
+        cls: the class at run time.
+        declared: what its schema declares.
+        annotator: tells the types of properties.
+
+    Attributes:
+        hidden: names of types that it has attributes of the same name for, so that they need another one inside it.
+    """
+
+    def __init__(self, name: str, cls: type[Payload], declared: ObjectParts, annotator: Annotator) -> None:
+        self._name = name
+        self._cls = cls
+        self._told = declared.description or f"Payload {name}."
+        self._attributes: Mapping[str, str] = cls._attributes
+        types = {prop: annotator.of_property(declared.properties[prop]) for prop in self._attributes}
+        used = {word for annotation in types.values() for word in _WORD.findall(annotation) if word.isidentifier()}
+        self.hidden = used & set(self._attributes.values())
+        self._types = {prop: self._renamed(annotation) for prop, annotation in types.items()}
+
+    def _renamed(self, annotation: str) -> str:
+        return _WORD.sub(lambda found: f"_{found[0]}" if found[0] in self.hidden else found[0], annotation)
+
+    def text(self) -> str:
+        """The class."""
+        optional, filled = self._cls._optional, self._cls._filled  # noqa: SLF001 - made in this room
+        types = {
+            prop: _or_none(annotation) if prop in optional - filled else annotation
+            for prop, annotation in self._types.items()
+        }
+        lines = [f"class {self._name}(Payload):"]
+        lines += textwrap.indent(docstring(self._told, _WIDTH - 12), _INDENT).split("\n")
+        lines += [""] if types else []
+        lines += [f"{_INDENT}{self._attributes[prop]}: {annotation}" for prop, annotation in types.items()]
+        parameters = _bound((self._attributes[prop], types[prop], prop in optional) for prop in types)
+        return "\n".join([*lines, "", *_signature("__init__", ["self", *parameters], "None", indent=4)])
+
+
+_WORD: Final = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|\w+""")
+"""A word of an annotation, or a whole text in it."""
+
+
+def _bound(properties: Iterable[tuple[str, str, bool]]) -> Iterator[str]:
+    """Name, type and whether it may be left out, as parameters; what must be given after what needn't, by keyword."""
     seen_optional = keyword_only = False
-    for prop, attribute in attributes.items():
-        optional = prop in cls._optional
+    for name, annotation, optional in properties:
         if seen_optional and not optional and not keyword_only:
-            parameters.append("*")
             keyword_only = True
-        parameters.append(f"{attribute}: {types[prop]}" + (" = ..." if optional else ""))
+            yield "*"
+        yield f"{name}: {annotation}" + (" = ..." if optional else "")
         seen_optional = seen_optional or optional
-    return "\n".join([*lines, *_signature("__init__", ["self", *parameters], "None", indent=4)])
-
-
-def _attribute_type(prop: str, cls: type[Payload], declared: ObjectParts, annotator: Annotator) -> str:
-    annotation = annotator.of_property(declared.properties[prop])
-    may_miss = prop in cls._optional and prop not in cls._filled
-    return _or_none(annotation) if may_miss else annotation
 
 
 def _or_none(annotation: str) -> str:
@@ -208,20 +228,15 @@ def _call(hook: Hook, builder: TypeBuilder, name: str) -> str:
 def _parameters(cls: type[Payload], declared: ObjectParts, annotator: Annotator) -> list[str]:
     """The properties as arguments, in the order in which they bind; others by keyword, where the schema admits them."""
     attributes: Mapping[str, str] = cls._attributes
-    found = ["self"]
-    if "self" in attributes.values():
-        found = ["self_", "/"]
-    seen_optional = keyword_only = False
-    for prop, attribute in attributes.items():
-        annotation = annotator.of_property(declared.properties[prop])
-        optional = prop in cls._optional
-        if seen_optional and not optional and not keyword_only:
-            found.append("*")
-            keyword_only = True
-        found.append(f"{attribute}: {annotation}" + (" = ..." if optional else ""))
-        seen_optional = seen_optional or optional
+    taken = set(attributes.values())
+    found = ["self_", "/"] if "self" in taken else ["self"]
+    found += _bound(
+        (attribute, annotator.of_property(declared.properties[prop]), prop in cls._optional)
+        for prop, attribute in attributes.items()
+    )
     odd = declared.properties.keys() - attributes.keys()
-    return [*found, "**more: Any"] if odd or declared.open else found
+    rest = next(name for name in ("more", "more_", "more__") if name not in taken)
+    return [*found, f"**{rest}: Any"] if odd or declared.open else found
 
 
 def _returns(hook: Hook, builder: TypeBuilder, annotator: Annotator) -> str:
