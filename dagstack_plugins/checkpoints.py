@@ -52,7 +52,7 @@ class CheckpointStore(Protocol):
 class Checkpoint:
     """What a plugin sees as ``ctx.checkpoint``.
 
-    Example:
+    Examples:
         >>> checkpoint = Checkpoint(MemoryCheckpoints(), "chunker/text")
         >>> checkpoint.load("cursor")
         (None, 0)

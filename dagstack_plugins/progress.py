@@ -103,7 +103,7 @@ class Progress:
 
     A sink that raises never fails the plugin: that is logged, once for each sink.
 
-    Example:
+    Examples:
         >>> heard = ListProgress()
         >>> progress = Progress(heard, "chunker", "text")
         >>> progress.update(40, "page 2 of 5")

@@ -70,7 +70,7 @@ class PluginRegistry:
         allow_capabilities: the ``capabilities`` that plugins may declare; one that declares more is refused. By
             default any.
 
-    Example:
+    Examples:
         >>> registry = PluginRegistry()
         >>> class Echo:
         ...     def execute(self, args):
@@ -428,7 +428,7 @@ class PluginRegistry:
         Raises:
             KindUnknown: if the kind has no hookspec.
 
-        Example:
+        Examples:
             >>> registry = PluginRegistry()
             >>> class Voice:
             ...     def __init__(self, word): self.word = word

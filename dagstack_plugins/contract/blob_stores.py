@@ -78,7 +78,7 @@ def blob_store_suite(make: Callable[[], Opened], *, largest: int = 64 * 2**20) -
             ``close``, is closed after the test.
         largest: bytes of the largest blob that is put.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import InMemoryBlobStore
         >>> from dagstack_plugins.contract import blob_store_suite
         >>> TestMyStore = blob_store_suite(InMemoryBlobStore)

@@ -31,7 +31,7 @@ class HookSpec(Generic[PluginProxy, KindProxy]):
     Raises:
         HookspecInvalid: when a subclass is made, with every fault of its declaration.
 
-    Example:
+    Examples:
         >>> class Greeter(HookSpec):
         ...     declaration = {
         ...         "kind": "greeter",

@@ -17,7 +17,7 @@ def literal(value: Any, width: int = 88, indent: int = 0, beside: int = 0) -> st
 
     >>> print(literal({"a": [1, None], "b": 'x"y'}))
     {"a": [1, None], "b": 'x"y'}
-    >>> print(literal({"first": "x" * 10, "second": [True]}, width=20))
+    >>> print(literal({"first": "x" * 10, "second": [True]}, width=21))
     {
         "first": "xxxxxxxxxx",
         "second": [True],

@@ -16,7 +16,7 @@ class TimingMiddleware:
     It goes round all other middleware, so that calls are told as callers see them: what another one refuses is a
     failure of the call, and the time that the others take counts.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import PluginRegistry
         >>> class Echo:
         ...     def execute(self, args):

@@ -25,7 +25,7 @@ class TracingMiddleware:
     The span's parent is the current one, or else what the caller bound as ``metadata["trace_context"]``, a dict of W3C
     Trace Context headers; inside the call, that key holds the span's own headers, for plugins that call further.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import PluginRegistry
         >>> registry = PluginRegistry()
         >>> manifest = registry.register(TracingMiddleware(), TracingMiddleware.manifest)

@@ -27,7 +27,7 @@ def around(resource: Any, wrapped: Round) -> Any:
         wrapped: given a method's name and the method, gives what is called in its place: the same method, or a
             function of the same colour.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import Clock, SystemClock
         >>> def counted(name, method):
         ...     def call(*args, **kwargs):

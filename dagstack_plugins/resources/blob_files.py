@@ -49,7 +49,7 @@ class FileBlobStore:
     Files are named after their keys; each begins with a line that tells the content type. All that touches the disk
     runs in the event loop's threads.
 
-    Example:
+    Examples:
         >>> import asyncio, tempfile
         >>> async def main(folder):
         ...     store = FileBlobStore(folder)

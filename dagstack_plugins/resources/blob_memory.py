@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class InMemoryBlobStore:
     """Blobs in a dictionary, for tests and development.
 
-    Example:
+    Examples:
         >>> import asyncio
         >>> async def main():
         ...     store = InMemoryBlobStore()

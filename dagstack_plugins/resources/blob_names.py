@@ -39,7 +39,7 @@ def name_of(key: str) -> str | None:
     Args:
         key: a key that keeps the rules.
 
-    Example:
+    Examples:
         >>> name_of("pages/index.html"), name_of("Été")
         ('+pages/=index.html', '=%c3%89t%c3%a9')
     """

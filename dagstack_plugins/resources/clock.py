@@ -31,7 +31,7 @@ class SystemClock:
 class FrozenClock:
     """A clock that stands still until it is told to move.
 
-    Example:
+    Examples:
         >>> from datetime import UTC, datetime
         >>> clock = FrozenClock(now=datetime(2024, 2, 29, tzinfo=UTC))
         >>> clock.advance(seconds=1.5)

@@ -53,7 +53,7 @@ class HttpTimeout(HttpError, TimeoutError):
 class Headers(Mapping[str, str]):
     """Headers of an answer, found whatever their case; of one that came several times, the values joined by commas.
 
-    Example:
+    Examples:
         >>> headers = Headers([("Content-Type", "text/plain"), ("Vary", "A"), ("vary", "B")])
         >>> headers["content-type"], headers["VARY"], list(headers)
         ('text/plain', 'A, B', ['content-type', 'vary'])

@@ -81,7 +81,7 @@ class _Rule:
 class StubHttpClient:
     """An ``HttpClient`` for tests: answers as ``on`` programs it, without a network.
 
-    Example:
+    Examples:
         >>> import asyncio
         >>> stub = StubHttpClient()
         >>> stub.on("GET", "https://api.example/users/*", status=503, times=1)

@@ -20,7 +20,7 @@ class Metering:
 
     A call that gives a coroutine lasts until that was awaited to its end; being cancelled is a failure.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import PluginRegistry, ResourceRegistry
         >>> class Stamp:
         ...     def setup(self, ctx):

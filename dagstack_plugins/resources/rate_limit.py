@@ -44,7 +44,7 @@ class RateLimit:
     loop. Another method makes its thread wait; on an event loop, where that would hold up all others, it is refused
     at once.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins import ResourceRegistry
         >>> resources = ResourceRegistry()
         >>> resources.decorate("rng", RateLimit(100, per=60.0))

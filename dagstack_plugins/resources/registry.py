@@ -27,7 +27,7 @@ class ResourceRegistry:
     It starts with ``clock`` (``SystemClock``), ``rng`` (``RandomRng``) and ``tmpdir`` (a ``ScopedTempDir`` for each
     plugin). All methods may be called from several threads at once.
 
-    Example:
+    Examples:
         >>> from dagstack_plugins.resources.clock import FrozenClock
         >>> resources = ResourceRegistry()
         >>> resources.register("clock", FrozenClock())

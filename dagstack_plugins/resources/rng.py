@@ -90,7 +90,7 @@ class DeterministicRng(_RngOfBytes):
     ``randint`` and ``choice`` are derived has changed before and may again, and tests that pin results must outlive
     that. Several threads may draw at once; which of them gets which value is then up to the scheduler.
 
-    Example:
+    Examples:
         >>> DeterministicRng(seed=7).next_int(1, 6) == DeterministicRng(seed=7).next_int(1, 6)
         True
 

@@ -76,7 +76,7 @@ class DirectoryResource(_Folder):
     All plugins that declare it share it, unless a factory makes one for each, given to ``register`` with
     ``scope="plugin"``: ``lambda manifest: DirectoryResource(f"/srv/{manifest.kind}/{manifest.name}")``.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     data = DirectoryResource(folder + "/data")
@@ -117,7 +117,7 @@ class ScopedTempDir(_Folder):
 
     Dropped unclosed, it is removed all the same, with a ``ResourceWarning``.
 
-    Example:
+    Examples:
         >>> tmpdir = ScopedTempDir()
         >>> tmpdir.create_file("page", suffix=".txt").name
         'page.txt'

@@ -86,11 +86,14 @@ def test_a_setup_that_fails_is_told_with_its_line_and_what_to_give_it(tmp_path: 
 class Needs:
     def setup(self, ctx):
         ctx.config["url"]
+
+    def execute(self, args):
+        return 1
 """
     [failed] = suite(tmp_path, code, "lifecycle").failures
     [found] = failed.violations
     assert "could not be started: KeyError: 'url'" in str(found)
-    assert (Path(str(found.file)).name, found.line) == ("plugin.py", 3)
+    assert (Path(str(found.file)).name, found.line) == ("plugin.py", 4)
     assert "[plugin.contract.config]" in found.advice
 
 
