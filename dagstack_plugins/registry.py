@@ -277,7 +277,7 @@ class PluginRegistry:
         if plugin is None:
             raise self._unknown_plugin(self.slot(kind), name)
         for slot in self.slots(kind):
-            self._proxies.pop((slot.compiled.kind.address, name, frozenset()), None)
+            self._proxies.pop((slot.address, name, frozenset()), None)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
@@ -363,12 +363,12 @@ class PluginRegistry:
         if name is not None:
             if table.named(name) is None:
                 raise self._unknown_plugin(slot, name)
-            return self._proxy((table.kind.address, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
+            return self._proxy((slot.address, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
         if not table.plugins:
             raise table.nobody(next(iter(table.kind.hooks)))
         slot.read_environment()
         slot.check_choice()
-        return self._proxy((table.kind.address, "", frozenset()), lambda: active_proxy(self, table.kind))
+        return self._proxy((slot.address, "", frozenset()), lambda: active_proxy(self, table.kind))
 
     @overload
     def kind(self, kind: type[HookSpec[Any, KindProxy]], *, require: Collection[str] = ()) -> KindProxy: ...
@@ -392,7 +392,7 @@ class PluginRegistry:
         slot.read_environment()
         wanted = frozenset(require)
         declared = slot.compiled.kind
-        return self._proxy((declared.address, None, wanted), lambda: kind_proxy(self, declared, wanted))
+        return self._proxy((slot.address, None, wanted), lambda: kind_proxy(self, declared, wanted))
 
     def _proxy(self, key: tuple[str, str | None, frozenset[str]], make: Callable[[], Proxy]) -> Proxy:
         proxy = self._proxies.get(key)

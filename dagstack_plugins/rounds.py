@@ -219,7 +219,7 @@ class Rounds:
 
     def _address(self, plugin: Plugin) -> str:
         slot = self._catalogue.of_plugin(plugin)
-        return slot.compiled.kind.address if slot is not None else str(plugin.kind)
+        return slot.address if slot is not None else str(plugin.kind)
 
     def _context_for(self, plugin: Plugin) -> PluginContext:
         assert plugin.manifest is not None
@@ -279,9 +279,9 @@ class Rounds:
                 candidates = candidates or [plugin for plugin in slot.plugins if plugin.may_start]
                 first = next(iter(in_order(candidates)), None)
                 if (chosen := slot.chosen) is not None:
-                    found[slot.compiled.kind.address] = chosen[0], slot.accepted(chosen[0])
+                    found[slot.address] = chosen[0], slot.accepted(chosen[0])
                 elif first is not None:
-                    found[slot.compiled.kind.address] = str(first.name), first
+                    found[slot.address] = str(first.name), first
         return found
 
     async def _make_way(

@@ -44,7 +44,7 @@ class Catalogue:
             if kind.file is None or kind.file.parent != builtin_hookspecs() / kind.name:
                 self.find(kind.name)
         with self._lock:
-            known = {slot.compiled.kind.address: slot.compiled.kind for slot in self}
+            known = {slot.address: slot.compiled.kind for slot in self}
             for kind in kinds:
                 self._check_same(known.setdefault(kind.address, kind), kind)
             for kind in kinds:

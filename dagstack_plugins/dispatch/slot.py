@@ -59,6 +59,7 @@ class Slot:
         elsewhere: tells whether another major of the kind has a plugin of a name.
 
     Attributes:
+        address: the kind's name and major version.
         policy: chooses the active plugin at each call, if the host set one.
     """
 
@@ -72,6 +73,7 @@ class Slot:
         elsewhere: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.compiled = compiled
+        self.address = compiled.kind.address
         self._plugins: dict[Plugin, None] = {}
         self.policy: RoutingPolicy | None = None
         self._watchers: list[Watcher] = []
