@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-CACHES: Final = frozenset(
-    {"__pycache__", ".git", ".hg", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".svn"}
-)
-"""Folders that tools write into while nothing of the plugin changes."""
+CACHES: Final = frozenset({".git", ".hg", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".svn"})
+"""Folders that tools write into while nothing of the plugin changes; no import leads into one."""
 
 _ESCAPED: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 
@@ -29,6 +27,9 @@ class Contents:
         self._base = base
         self._only = only
         self._hash: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._base, self._only)  # who gets it looks anew
 
     @property
     def hash(self) -> str:
@@ -58,22 +59,33 @@ class Contents:
         if self._only is not None:
             yield from ((name, os.path.join(self._base, name)) for name in self._only)
         else:
-            yield from _below(str(self._base), "", frozenset())
+            yield from _below(str(self._base))
 
 
-def _below(folder: str, prefix: str, above: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _below(base: str) -> Iterator[tuple[str, str]]:
     """Regular files, by names with ``/``; links are followed, as imports follow them, but not round in circles."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = f"{prefix}{entry.name}"
-            if entry.is_dir():
-                if entry.name not in CACHES:
-                    yield from _below(entry.path, f"{name}/", above | {real})
-            elif entry.is_file():  # nothing that would block, such as a pipe
-                yield name, entry.path
+    waiting: list[tuple[str, str, frozenset[str]]] = [(base, "", frozenset())]
+    while waiting:
+        folder, prefix, above = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in above:
+            continue
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if _is(entry.is_dir):
+                    if entry.name not in CACHES:
+                        waiting.append((entry.path, f"{name}/", above | {real}))
+                # Nothing that would block, such as a pipe; and what Python compiles for itself is not the plugin's.
+                elif _is(entry.is_file) and not (prefix.endswith("__pycache__/") and name.endswith(".pyc")):
+                    yield name, entry.path
+
+
+def _is(asked: Callable[[], bool]) -> bool:
+    try:
+        return asked()
+    except OSError:  # a link to itself
+        return False
 
 
 def _line(name: str, path: str) -> str:

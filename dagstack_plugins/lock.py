@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,16 @@ class LockedPlugin:
     name: str
     version: str | None = None
     content_hash: str
+
+    @classmethod
+    def of(cls, manifest: PluginManifest, content_hash: str) -> LockedPlugin:
+        """A plugin as it is.
+
+        Args:
+            manifest: its manifest.
+            content_hash: that of its files.
+        """
+        return cls(kind=manifest.kind, name=manifest.name, version=manifest.version, content_hash=content_hash)
 
 
 @attrs.frozen
@@ -154,6 +165,7 @@ def _validator() -> Draft202012Validator:
 
 
 def _faults(document: Any, source: Source) -> Iterator[Fault]:
+    document = _with_texts(document)
     for error in _validator().iter_errors(document):
         path = list(error.instance_path)
         if error.kind.name == "additionalProperties":
@@ -165,10 +177,21 @@ def _faults(document: Any, source: Source) -> Iterator[Fault]:
     entries = reach(document, ["plugin"])
     seen = set()
     for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-        key = (reach(entry, ["kind"]), reach(entry, ["name"]))
-        if str in map(type, key) and key in seen:
-            yield _fault(source, ["plugin", index, "name"], f"{key[0]}/{key[1]} is locked twice; keep one of them")
-        seen.add(key)
+        kind, name = reach(entry, ["kind"]), reach(entry, ["name"])
+        if not (isinstance(kind, str) and isinstance(name, str)):
+            continue
+        if (kind, name) in seen:
+            yield _fault(source, ["plugin", index, "name"], f"{kind}/{name} is locked twice; keep one of them")
+        seen.add((kind, name))
+
+
+def _with_texts(value: Any) -> Any:
+    """The document with its dates, which TOML has and JSON has not, as something that is no text either."""
+    if isinstance(value, dict):
+        return {key: _with_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_texts(item) for item in value]
+    return {"date": str(value)} if isinstance(value, date | time) else value
 
 
 def _properties(schema_path: Iterable[str | int]) -> list[str]:

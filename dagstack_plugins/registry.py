@@ -161,9 +161,9 @@ class PluginRegistry:
     def _slot_of(self, kind: KindLike, plugin: str | None) -> Slot:
         """The place of a kind; where only its name is given, of the major that has a plugin."""
         slot = self.slot(kind)
-        if plugin is not None and isinstance(kind, str) and slot.accepted(plugin) is None:
-            return next((one for one in self.slots(kind) if one.accepted(plugin) is not None), slot)
-        return slot
+        if plugin is None or not isinstance(kind, str) or slot.table().named(plugin) is not None:
+            return slot
+        return next((one for one in self.slots(kind) if one.table().named(plugin) is not None), slot)
 
     def types(self, kind: KindLike) -> PayloadTypes:
         """The payload classes of a kind, by attribute and by item: ``registry.types("tool")``."""
@@ -264,7 +264,7 @@ class PluginRegistry:
         self._looked_in[f"entry points {group!r}"] = None
         return self._roster.take(self._roster.installed(installed_plugins(group)), strict=strict)
 
-    async def unregister(self, kind: str, name: str) -> None:
+    async def unregister(self, kind: KindLike, name: str) -> None:
         """Tear a plugin down, remove it, and forget its code.
 
         Raises:
@@ -273,11 +273,11 @@ class PluginRegistry:
             TeardownErrors: if it failed in its teardown; it is removed all the same.
             PluginRegistryError: if a plugin asks for it in its own setup or teardown.
         """
-        plugin = self._roster.named(kind, name)
+        slot = self._slot_of(kind, name)
+        plugin = slot.accepted(name) or self._roster.named(slot.compiled.kind.name, name)
         if plugin is None:
-            raise self._unknown_plugin(self.slot(kind), name)
-        for slot in self.slots(kind):
-            self._proxies.pop((slot.address, name, frozenset()), None)
+            raise self._unknown_plugin(slot, name)
+        self._proxies.pop((slot.address, name, frozenset()), None)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
@@ -412,6 +412,9 @@ class PluginRegistry:
         slot = self._slot_of(kind, name)
         if name is not None and slot.table().named(name) is None:
             raise self._unknown_plugin(slot, name)
+        if name is None and isinstance(kind, str):
+            for one in self.slots(kind):
+                one.choose(set_active=None)
         slot.choose(set_active=name)
 
     def set_routing_policy(self, kind: KindLike, policy: RoutingPolicy | None) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from dagstack_plugins.discovery.admission import HostRules, admit, refused
+from dagstack_plugins.discovery.admission import HostRules, admit, check_trust, refused
 from dagstack_plugins.discovery.folders import RealFolders
 from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import FolderSource, Place, Source, UnreadablePlace
@@ -130,7 +130,7 @@ class Roster:
         self._catalogue = catalogue
         self._rules = rules
         self._places = _Places()
-        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._waiting: dict[tuple[str, str, str], _Waiting] = {}
         self._lock = threading.RLock()
 
     @property
@@ -231,6 +231,7 @@ class Roster:
         Raises:
             PluginRegistryError: whatever is wrong with it.
         """
+        check_trust(source, manifest, self._rules)
         compiled = self.compiled(manifest)
         self._check_name(source, manifest)
         plugin = admit(source, manifest, compiled, self._rules)
@@ -287,13 +288,13 @@ class Roster:
                 if self._taken_at(places):  # by another thread, since it was found
                     return
                 self._check_name(source, manifest, batch.first.get(manifest.key))
+            check_trust(source, manifest, self._rules)
             batch.taken.append((source, admit(source, manifest, self.compiled(manifest), self._rules)))
             batch.first[manifest.key] = source.location
         except PluginRegistryError as error:
             unknown = isinstance(error, KindUnknown)
             # Another major of its kind may be added as well as the kind itself.
-            other = isinstance(error, VersionIncompatible) and error.wanted == manifest.kind_api_version
-            waits = unknown or other
+            waits = unknown or (isinstance(error, VersionIncompatible) and not self._knows_major(manifest))
             batch.refusals.append(Refusal(source, manifest, error, source if waits else None))
             if unknown:
                 batch.first[manifest.key] = source.location
@@ -335,10 +336,12 @@ class Roster:
 
     def _admit_if_known(self, batch: _Batch) -> None:
         """A kind may have been added while the batch was loaded, when those that want it did not wait yet."""
-        refused = (one.manifest for one in batch.refusals if isinstance(one.error, KindUnknown))
-        unknown = {manifest.kind for manifest in refused if manifest is not None}
-        if known := {kind for kind in unknown if self._catalogue.find(kind) is not None}:
+        waiting = (one.manifest for one in batch.refusals if one.waits is not None)
+        if known := {one.kind for one in waiting if one is not None and self._knows_major(one)}:
             self.admit_waiting(known)
+
+    def _knows_major(self, manifest: PluginManifest) -> bool:
+        return int(_wanted(manifest)[2]) in self._catalogue.majors(manifest.kind)
 
     def admit_waiting(self, kinds: Collection[str]) -> None:
         """Take in the plugins that waited for these kinds."""
@@ -369,9 +372,9 @@ class Roster:
             del self._plugins[plugin]
             self._places.remove(plugin)
             if plugin.manifest is not None:
-                waiting = self._waiting.get(plugin.manifest.key)
+                waiting = self._waiting.get(_wanted(plugin.manifest))
                 if waiting is not None and waiting.plugin is plugin:
-                    del self._waiting[plugin.manifest.key]
+                    del self._waiting[_wanted(plugin.manifest)]
             for slot in self._catalogue.majors(plugin.kind or "").values():
                 slot.remove(plugin)
         self._forget([plugin])
@@ -394,7 +397,8 @@ class Roster:
             taken = self._catalogue.accepted(manifest.kind, manifest.name)
             # Nobody knows yet what those of an unknown kind are; of a known one, others may have the name meanwhile.
             known = self._catalogue.majors(manifest.kind)
-            if taken is None and not known and (waiting := self._waiting.get(manifest.key)) is not None:
+            waiting = next((one for key, one in self._waiting.items() if key[:2] == manifest.key), None)
+            if taken is None and not known and waiting is not None:
                 here = self._places.at(_places(source, manifest))
                 taken = waiting.plugin if waiting.plugin not in here else None
             return taken.location if taken is not None else None
@@ -419,7 +423,12 @@ class Roster:
             _log.warning("plugin %s at %s was refused: %s", *told)
         self._keep(refusal.source, plugin)
         if refusal.waits is not None and refusal.manifest is not None:
-            self._waiting[refusal.manifest.key] = _Waiting(refusal.waits, refusal.manifest, plugin)
+            self._waiting[_wanted(refusal.manifest)] = _Waiting(refusal.waits, refusal.manifest, plugin)
+
+
+def _wanted(manifest: PluginManifest) -> tuple[str, str, str]:
+    """Kind and name of a plugin, and the major of the kind that it was made for."""
+    return manifest.kind, manifest.name, manifest.kind_api_version.partition(".")[0]
 
 
 def _is_plugin(folder: Path) -> bool:

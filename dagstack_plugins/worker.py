@@ -24,6 +24,7 @@ from dagstack_plugins.errors import Fault, PayloadInvalid, PluginRegistryError
 from dagstack_plugins.kinds.builtin import builtin_hookspec
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.lock import LockedPlugin, PluginLock
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.registry import PluginRegistry
@@ -161,7 +162,7 @@ class Worker:
     """
 
     def __init__(self, given: Mapping[str, Any], host: Host) -> None:
-        make, args, self._manifest, hookspec, typed = pickle.loads(given["recipe"])
+        make, args, self._manifest, hookspec, typed, locked = pickle.loads(given["recipe"])
         self._typed: bool = typed
         own = logging.getLogger("dagstack_plugins")
         own.addHandler(logging.NullHandler())
@@ -171,12 +172,18 @@ class Worker:
         self.registry = PluginRegistry(validate="input" if typed else "off", resource_registry=_resources(given))
         if builtin_hookspec(self._manifest.kind) != hookspec:
             self.registry.add_hookspecs(hookspec)
-        self.registry._take_one(make(*args), self._manifest)  # noqa: SLF001 - a host has no sources, but ways to name them
+        source = make(*args)
+        if locked is not None:  # files may have changed since the host looked
+            PluginLock.of([LockedPlugin.of(self._manifest, locked)]).check(
+                self._manifest, source.contents and source.contents.readable_hash
+            )
+        self.registry._take_one(source, self._manifest)  # noqa: SLF001 - a host has no sources, but ways to name them
         config = {self._manifest.kind: {self._manifest.name: pickle.loads(given["config"])}}
         context = PluginContext(config, own, progress_sink=host, checkpoint_store=host)
         self._running = self.registry.running(context)
         self._running.__enter__()
-        slot = self.registry.slot(self._manifest.kind)
+        slots = self.registry.slots(self._manifest.kind)
+        slot = next(slot for slot in slots if slot.accepted(self._manifest.name) is not None)
         plugin = slot.accepted(self._manifest.name)
         assert plugin is not None
         self.plugin: Plugin = plugin

@@ -127,10 +127,11 @@ def _call(
     *,
     verbose: bool,
 ) -> None:
-    slot = registry.slot(kind)
+    proxy = registry.kind(kind) if name is None else registry.get_plugin(kind, name)
+    slots = registry.slots(kind) if name is not None else []
+    slot = next((one for one in slots if one.accepted(name or "") is not None), registry.slot(kind))
     if hook not in slot.compiled.kind.hooks:
         raise unknown_hook(slot.compiled.kind, hook)
-    proxy = registry.kind(kind) if name is None else registry.get_plugin(kind, name)
     if name is not None and slot.accepted(name) is not None:
         registry.set_active(kind, name)  # so that nothing else needs to decide, and no other one runs in its place
     with ExitStack() as stack:

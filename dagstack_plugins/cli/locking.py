@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +53,7 @@ def lock(paths: tuple[Path, ...], installed: bool, out: Path, as_json: bool) -> 
             found.append(_look_at(source, file))
         except PluginRegistryError as error:
             faults.append(error)
-    faults += _twice(found)
+    faults += [*_twice(found), *_inside(out.absolute(), found)]
     for fault in faults:
         complain(str(fault))
     if faults:
@@ -65,7 +65,7 @@ def lock(paths: tuple[Path, ...], installed: bool, out: Path, as_json: bool) -> 
     after = PluginLock.of((one.locked for one in found), out.absolute())
     changes = _changes(before, after)
     if changes or not out.exists():
-        _write(out.absolute(), after.to_toml())
+        _write(Path(os.path.realpath(out)), after.to_toml())
     if as_json:
         plugins = [attrs.asdict(one) for _, one in sorted(after.plugins.items())]
         write_json({"file": str(out.absolute()), "plugins": plugins, "changed": bool(changes)})
@@ -78,6 +78,8 @@ def lock(paths: tuple[Path, ...], installed: bool, out: Path, as_json: bool) -> 
 class _Found:
     locked: LockedPlugin
     location: str
+    place: Hashable
+    folder: Path | None
 
 
 def _sources(paths: Sequence[Path], *, installed: bool) -> Iterator[tuple[Source | None, Path | PluginRegistryError]]:
@@ -101,24 +103,33 @@ def _look_at(source: Source | None, file: Path | PluginRegistryError) -> _Found:
         manifest = read_manifest(file)
         contents = source.contents
         assert contents is not None
-        locked = LockedPlugin(
-            kind=manifest.kind, name=manifest.name, version=manifest.version, content_hash=contents.hash
-        )
+        locked = LockedPlugin.of(manifest, contents.hash)
     except OSError as error:
         raise PluginLoadError(f"{error.filename} cannot be read: {error.strerror}", file=str(error.filename)) from None
-    return _Found(locked, source.location)
+    return _Found(locked, source.location, source.place, manifest.folder)
 
 
 def _twice(found: Sequence[_Found]) -> Iterator[AmbiguousPlugin]:
-    places: dict[tuple[str, str], str] = {}
+    known: dict[tuple[str, str], _Found] = {}
     for one in found:
-        key = one.locked.kind, one.locked.name
-        first = places.setdefault(key, one.location)
-        if first != one.location:
+        kind, name = one.locked.kind, one.locked.name
+        first = known.setdefault((kind, name), one)
+        if first.place != one.place:
+            places = [first.location, one.location]
             yield AmbiguousPlugin(
-                f"two plugins are called {key[1]!r} in kind {key[0]!r}: {first} and {one.location}; rename one of them",
-                candidates=[key[1]],
-                places=[first, one.location],
+                f"two plugins are called {name!r} in kind {kind!r}: {places[0]} and {places[1]}; rename one of them",
+                candidates=[name],
+                places=places,
+            )
+
+
+def _inside(out: Path, found: Sequence[_Found]) -> Iterator[PluginRegistryError]:
+    """A lock in a plugin's folder would be one of the files that it tells of."""
+    for one in found:
+        if one.folder is not None and out.resolve().is_relative_to(one.folder.resolve()):
+            yield PluginRegistryError(
+                f"{out} lies in the folder of plugin {one.locked.name!r}, whose files it would change; "
+                "name another place: --out FILE"
             )
 
 

@@ -135,7 +135,8 @@ class Stage:
         make, args = subject.source
         enter(self.scratch, "load")
         self._manifest = self.registry._take_one(make(*args), manifest)  # noqa: SLF001 - as a host that found it
-        self._slot = self.registry.slot(manifest.kind)
+        slots = self.registry.slots(manifest.kind)
+        self._slot = next(slot for slot in slots if slot.accepted(manifest.name) is not None)
 
     def _take(self, folder: Path) -> None:
         self.registry._take_one(FolderSource(folder, str(folder.resolve())), load_manifest(folder))  # noqa: SLF001

@@ -69,7 +69,9 @@ class Subject:
 
     def kind(self) -> Kind | None:
         """Its kind; ``None`` where that is unknown or its hookspec faulty."""
-        return next((kind for kind in self._kinds() if kind.name == self.manifest.kind), None)
+        found = [kind for kind in self._kinds() if kind.name == self.manifest.kind]
+        major = int(self.manifest.kind_api_version.partition(".")[0])
+        return next((kind for kind in found if kind.major == major), found[-1] if found else None)
 
     def _kinds(self) -> Iterator[Kind]:
         builtin = builtin_hookspec(self.manifest.kind)

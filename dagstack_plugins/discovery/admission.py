@@ -77,19 +77,17 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
     """Check a plugin whose kind is known, and load it.
 
     Raises:
-        PluginUntrusted: if it is not what the host trusts.
         VersionIncompatible: if it was made for another version of its kind or of this package.
         RuntimeNotSupported: if it can't run here.
         ManifestInvalid: if the schema of its configuration is none.
         PluginLoadError: if its code fails, or doesn't fit its kind.
     """
-    _check_trust(source, manifest, rules)
     _check_versions(manifest, compiled)
     runtime = _runtime(manifest, compiled, rules)
     told = f"manifest {manifest.file or 'given as a dict'}"
     _check_config_schema(manifest, manifest.config_schema, told, "plugin.config_schema")
     try:
-        return _loaded(source, manifest, compiled, runtime)
+        return _loaded(source, manifest, compiled, runtime, rules)
     except BaseException as error:  # SystemExit too: whatever a plugin's code does, it does not take the host along
         if source.package is not None:
             unload_packages({source.package})
@@ -106,7 +104,7 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
         ) from error
 
 
-def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, runtime: str) -> Plugin:
+def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, runtime: str, rules: HostRules) -> Plugin:
     found = source.find(manifest, tuple(compiled.kind.hooks))
     instance = make_instance(found, manifest, source.location)
     schema = manifest.config_schema
@@ -135,11 +133,16 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         package=source.package,
-        recipe=_recipe(source, manifest, compiled) if manifest.execution_model == "process_cpu_bound" else None,
+        recipe=_recipe(source, manifest, compiled, rules) if manifest.execution_model == "process_cpu_bound" else None,
     )
 
 
-def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) -> bytes:
+def _locked(source: Source, rules: HostRules) -> str | None:
+    """The content hash that a worker process must find too; ``None`` where nothing is locked."""
+    return source.contents.hash if rules.lock is not None and source.contents is not None else None
+
+
+def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> bytes:
     """How a worker process loads the plugin."""
     # What the host sees to is not done twice: the order of starting, timeouts, and whose turn it is.
     there = attrs.evolve(
@@ -152,7 +155,8 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) ->
     )
     typed = any(codec.typed for codec in compiled.codecs.values())
     try:
-        return packed((*source.elsewhere(), there, compiled.kind.file or compiled.kind, typed))
+        kind = compiled.kind.file or compiled.kind
+        return packed((*source.elsewhere(), there, kind, typed, _locked(source, rules)))
     except Exception as error:
         raise PluginLoadError(
             f"{source.location}: a worker process can't load it: {raised(error)}; a plugin that says process_cpu_bound "
@@ -163,8 +167,14 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind) ->
         ) from error
 
 
-def _check_trust(source: Source, manifest: PluginManifest, rules: HostRules) -> None:
-    """Before any code of it runs; what the host hands over itself has no files to compare."""
+def check_trust(source: Source, manifest: PluginManifest, rules: HostRules) -> None:
+    """Refuse what the host does not trust, before anything else is asked and before any code of it runs.
+
+    What the host hands over itself has no files to compare.
+
+    Raises:
+        PluginUntrusted: if it differs from the lock, or declares too much.
+    """
     if rules.lock is not None and source.contents is not None:
         rules.lock.check(manifest, source.contents.readable_hash)
     if rules.capabilities is not None and (

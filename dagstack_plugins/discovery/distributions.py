@@ -9,6 +9,8 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.discovery.sources import InstalledSource
 from dagstack_plugins.errors import PluginLoadError
@@ -37,21 +39,26 @@ def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | Plug
 
 def _entry_points(group: str) -> Iterator[EntryPoint]:
     """Those of a group; ``importlib.metadata.entry_points`` parses the files of all distributions for them."""
+    seen: set[str] = set()
     for distribution in distributions():
         try:
             text = distribution.read_text("entry_points.txt")
         except (OSError, ValueError):  # damaged, and nobody's business here
             continue
-        if text and group in text and not _is_hidden(distribution, text):
+        if text and group in text and not _is_hidden(distribution, text, seen):
             yield from distribution.entry_points.select(group=group)
 
 
-def _is_hidden(distribution: Distribution, text: str) -> bool:
+def _is_hidden(distribution: Distribution, text: str, seen: set[str]) -> bool:
     """Whether another one of the same name comes before it on the path, as after an upgrade for one user."""
     name = _name(distribution)
     if name is None:
         return False
-    try:
+    normal = canonicalize_name(name)
+    if normal in seen:
+        return True
+    seen.add(normal)
+    try:  # the first one may have no entry points of this group
         return Distribution.from_name(name).read_text("entry_points.txt") != text
     except (PackageNotFoundError, OSError, ValueError):
         return False
@@ -95,16 +102,19 @@ def _manifest(entry: EntryPoint, distribution: str, module: str) -> Path:
 
 
 def _contents(module: str, manifest: Path) -> Contents:
-    """The files of an installed plugin: its top-level package, or one module and its manifest.
+    """The files of an installed plugin: its top-level package, or its folder, or one module and its manifest.
 
-    A namespace, which several distributions share, is none's own; the package below it is.
+    A namespace, which several distributions share, is none's own; the package or folder below it is.
     """
-    for spec in _specs(module):
+    specs = list(_specs(module))
+    for spec in specs:
         if spec.submodule_search_locations and spec.origin is not None:
             return Contents(Path(spec.origin).parent)
-    file = Path(spec.origin or manifest)
-    inside = file.parent == manifest.parent
-    return Contents(manifest.parent, tuple({file.name, manifest.name})) if inside else Contents(manifest.parent)
+    last = specs[-1]
+    if len(specs) > 1 or last.origin is None:
+        return Contents(manifest.parent)
+    # Beside a module at the top lie those of everybody else.
+    return Contents(manifest.parent, tuple({Path(last.origin).name, manifest.name}))
 
 
 def _find_spec(module: str) -> ModuleSpec | None:

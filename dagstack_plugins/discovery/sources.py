@@ -75,21 +75,22 @@ class FolderSource:
     Attributes:
         folder: the folder.
         place: the same, whatever links it was reached by.
+        contents: all in the folder.
     """
 
     folder: Path
     place: str
     _loaded: LoadedFolder | None = attrs.field(init=False, default=None)
+    contents: Contents = attrs.field(init=False)
+
+    @contents.default
+    def _all_in_it(self) -> Contents:
+        return Contents(self.folder)
 
     @property
     def location(self) -> str:
         """The folder."""
         return str(self.folder)
-
-    @property
-    def contents(self) -> Contents:
-        """All in the folder."""
-        return Contents(self.folder)
 
     def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:
         """The class that ``entry_point`` names, or the only one in ``plugin.py`` that fits."""
@@ -271,7 +272,7 @@ class InstalledSource:
 
     def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
         """The same, as it is installed there too."""
-        return InstalledSource, (self.distribution, self.module, self.attribute, self.folder)
+        return InstalledSource, (self.distribution, self.module, self.attribute, self.folder, self.contents)
 
 
 def _handed_over(module: str) -> ObjectSource:

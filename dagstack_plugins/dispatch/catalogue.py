@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dagstack_plugins.dispatch.slot import Slot
+from dagstack_plugins.dispatch.table import in_order
 from dagstack_plugins.errors import HookspecInvalid
 from dagstack_plugins.kinds.builtin import MIDDLEWARE, builtin_hookspec, builtin_hookspecs, builtin_kinds
 from dagstack_plugins.kinds.codec import Validate
@@ -58,13 +59,19 @@ class Catalogue:
 
         def elsewhere(name: str) -> bool:
             mine = compiled.kind.major
-            return any(slot.accepted(name) for major, slot in self._slots[compiled.kind.name].items() if major != mine)
+            others = (slot for major, slot in self._slots[compiled.kind.name].items() if major != mine)
+            return any(plugin.name == name for slot in others for plugin in slot.plugins)
 
         return Slot(compiled, self._home, self._looked_in, self._middleware, elsewhere=elsewhere)
 
     def _middleware(self) -> tuple[Plugin, ...]:
-        slot = self.find(MIDDLEWARE) if MIDDLEWARE in self._slots else None
-        return () if slot is None else slot.table().usable
+        if MIDDLEWARE not in self._slots:
+            return ()
+        *older, newest = [slot for _, slot in sorted(self._slots[MIDDLEWARE].items())]
+        usable = newest.table().usable
+        if not older:
+            return usable  # the same tuple until it changes
+        return tuple(in_order([*usable, *(plugin for slot in older for plugin in slot.table().usable)]))
 
     def _middleware_changed(self) -> None:
         for slot in self:
@@ -73,13 +80,13 @@ class Catalogue:
 
     @staticmethod
     def _check_same(known: Kind, kind: Kind) -> None:
-        if known.content == kind.content:
+        if known.same_as(kind):
             return
         what = "other content" if known.version == kind.version else f"version {known.version}"
         raise HookspecInvalid(
-            f"kind {kind.name!r} {kind.version} from {kind.file} is known with {what} from {known.file}; "
-            "a registry holds one contract of each major of a kind",
-            file=str(kind.file),
+            f"kind {kind.name!r} {kind.version} from {kind.file or 'a class'} is known with {what} from "
+            f"{known.file or 'a class'}; a registry holds one contract of each major of a kind",
+            file=str(kind.file) if kind.file else None,
             kind=kind.name,
         )
 
@@ -93,7 +100,7 @@ class Catalogue:
         majors = self.majors(name)
         if not major:
             return majors[max(majors)] if majors else None
-        return majors.get(int(major)) if major.isdecimal() else None
+        return next((slot for number, slot in majors.items() if str(number) == major), None)
 
     def majors(self, name: str) -> Mapping[int, Slot]:
         """The slots of all majors of a kind that are known."""

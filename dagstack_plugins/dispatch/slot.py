@@ -97,7 +97,7 @@ class Slot:
             HookspecInvalid: if it does.
         """
         known = self.compiled.kind
-        if given.kind is not known and given.kind.content != known.content:
+        if not given.kind.same_as(known):
             raise HookspecInvalid(
                 f"{given.__module__}.{given.__qualname__} declares kind {known.name!r} {given.kind.version} otherwise "
                 f"than {known.file or 'the class that was added'}, which is known as {known.version}; emit it again",
@@ -159,7 +159,8 @@ class Slot:
         A name that another major of the kind has a plugin of is meant for that one.
         """
         name = os.environ.get(self.variable) or None
-        meant = name is not None and (self.accepted(name) is not None or not self._elsewhere(name))
+        mine = any(plugin.name == name for plugin in self.plugins)
+        meant = name is not None and (mine or not self._elsewhere(name))
         self.choose(environment=name if meant else None)
 
     def check_choice(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -75,7 +76,7 @@ class Kind:
         singleton_per_runtime: one plugin of it runs at a time.
         file: the hookspec's file, if it came from one.
         declared: the declaration as it was written, as plain JSON.
-        content: the whole declaration, schemas read in, as plain JSON; two kinds are the same if this is equal.
+        content: the whole declaration, schemas read in, as plain JSON.
         schemas: the schema files beside it.
     """
 
@@ -89,6 +90,10 @@ class Kind:
     declared: Mapping[str, Any] = attrs.field(repr=False)
     content: Mapping[str, Any] = attrs.field(repr=False)
     schemas: SchemaFiles = attrs.field(repr=False)
+
+    def same_as(self, other: Kind) -> bool:
+        """Whether another declaration says the same, in the same order: arguments bind in that of properties."""
+        return self is other or json.dumps(self.content) == json.dumps(other.content)
 
     @property
     def address(self) -> str:
