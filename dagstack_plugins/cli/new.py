@@ -52,7 +52,8 @@ def kind(name: str, hook: str, dispatch: str, folder: Path) -> int:
         files = new_kind(name, hook, Dispatch(dispatch))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-    return _write(folder, files, f"dagstack-plugins new plugin my_{name} --kind {name}")
+    where = "" if folder.name in ("kinds", "hookspecs") else f" --hookspecs {told_path(folder.absolute())}"
+    return _write(folder, files, f"dagstack-plugins new plugin my_{name} --kind {name}{where}")
 
 
 @new.command(

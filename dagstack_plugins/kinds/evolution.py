@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from dagstack_plugins.kinds.model import Hook, Kind
+from dagstack_plugins.kinds.payloads import PayloadTypes
 from dagstack_plugins.kinds.schema_changes import Effect, schema_changes
 from dagstack_plugins.wording import dotted, shown
 
@@ -34,8 +35,11 @@ class Level(IntEnum):
         return self.name.lower()
 
 
-_OF_INPUTS: Final = {Effect.WORDS: Level.PATCH, Effect.NARROWER: Level.MAJOR, Effect.OTHER: Level.MAJOR}
-"""Callers go on as long as what they give is still taken."""
+_OF_INPUTS: Final = {
+    Effect.WORDS: Level.PATCH,
+    **dict.fromkeys((Effect.NARROWER, Effect.OTHER, Effect.OMITTED), Level.MAJOR),
+}
+"""What callers give must still be taken; and a plugin of before need not cope without what it was always given."""
 _OF_OUTPUTS: Final = {**_OF_INPUTS, Effect.WIDER: Level.MAJOR}
 """Callers must be able to read all that comes, and what earlier plugins return must still be admitted."""
 
@@ -152,8 +156,21 @@ def _of_hook(name: str, old: Kind, new: Kind) -> Iterator[Change]:
             ("input", before.input_schema, after.input_schema, _OF_INPUTS),
             ("output", before.output_schema, after.output_schema, _OF_OUTPUTS),
         ):
-            for path, effect, told in schema_changes(one, old.schemas, other, new.schemas, is_input=side == "input"):
+            for path, effect, told in schema_changes(one, old.schemas, other, new.schemas):
                 yield Change(levels.get(effect, Level.MINOR), f"{name} {side} {dotted(path)}", told)
+        yield from _of_positions(name, _bound(old, name), _bound(new, name))
+
+
+def _bound(kind: Kind, hook: str) -> list[str]:
+    """The properties of a hook's input, in the order in which arguments bind."""
+    payload = PayloadTypes.of(kind).inputs[hook].type
+    return [] if payload is None else list(payload._attributes)  # noqa: SLF001 - made in this room
+
+
+def _of_positions(hook: str, old: list[str], new: list[str]) -> Iterator[Change]:
+    if new[: len(old)] != old and set(old) <= set(new):
+        told = f"has its properties in another order, in which arguments bind: {', '.join(new)}"
+        yield Change(Level.MAJOR, f"{hook} input $", told)
 
 
 def _of_fields(old: Hook, new: Hook) -> Iterator[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -56,7 +57,11 @@ class HookSpec(Generic[PluginProxy, KindProxy]):
             raise HookspecInvalid(
                 f"{cls.__qualname__} has no declaration: a dict with kind, kind_api_version and hooks"
             )
-        cls.kind = build_kind(YamlDocument(dict(declaration), {}, []), SchemaFiles(None, cls.schemas))
+        try:  # lists for tuples, and nothing that YAML could not say
+            plain, schemas = json.loads(json.dumps([dict(declaration), dict(cls.schemas)]))
+        except (TypeError, ValueError) as error:
+            raise HookspecInvalid(f"{cls.__qualname__}: declaration and schemas are plain JSON: {error}") from None
+        cls.kind = build_kind(YamlDocument(plain, {}, []), SchemaFiles(None, schemas))
         cls.types = PayloadTypes.of(cls.kind)
 
 

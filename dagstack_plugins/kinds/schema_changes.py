@@ -18,6 +18,7 @@ class Effect(StrEnum):
         WORDS: nothing.
         DEFAULT: what is filled in for a property that is left out.
         OPTIONAL: a property may be given that was not declared before.
+        OMITTED: a property may be left out that had to be given.
         WIDER: more values.
         NARROWER: fewer values.
         OTHER: others, or nobody can say.
@@ -26,6 +27,7 @@ class Effect(StrEnum):
     WORDS = "words"
     DEFAULT = "default"
     OPTIONAL = "optional"
+    OMITTED = "omitted"
     WIDER = "wider"
     NARROWER = "narrower"
     OTHER = "other"
@@ -36,7 +38,7 @@ Found = tuple[Path, Effect, str]
 
 
 def schema_changes(
-    old: Schema | None, old_files: SchemaFiles, new: Schema | None, new_files: SchemaFiles, *, is_input: bool
+    old: Schema | None, old_files: SchemaFiles, new: Schema | None, new_files: SchemaFiles
 ) -> Iterator[Found]:
     """What changed from one schema to another.
 
@@ -45,7 +47,6 @@ def schema_changes(
         old_files: what its references lead to.
         new: the schema after.
         new_files: what its references lead to.
-        is_input: whether arguments bind in the order of its properties.
 
     Returns:
         Each change with its path, what it does, and the same in words.
@@ -56,15 +57,7 @@ def schema_changes(
             told = "has a schema now" if old is None else "has no schema any more"
             yield (), Effect.NARROWER if old is None else Effect.WIDER, told
         return
-    if is_input:
-        yield from _positions(compared.old_properties(old), compared.new_properties(new))
     yield from compared.changes(old, new, ())
-
-
-def _positions(old: list[str], new: list[str]) -> Iterator[Found]:
-    """Arguments bind in the order of the properties."""
-    if new[: len(old)] != old and set(old) <= set(new):
-        yield (), Effect.OTHER, f"has its properties in another order, in which arguments bind: {', '.join(new)}"
 
 
 class _Compared:
@@ -78,22 +71,17 @@ class _Compared:
     def __init__(self, old: SchemaFiles, new: SchemaFiles) -> None:
         self._old = old
         self._new = new
-        self._seen: set[tuple[int, int]] = set()
-
-    def old_properties(self, schema: Schema) -> list[str]:
-        """The properties of the old one, in their order."""
-        return list(_target(schema, self._old).body.get("properties", {}) if _is_object(schema) else {})
-
-    def new_properties(self, schema: Schema) -> list[str]:
-        """Those of the new one."""
-        return list(_target(schema, self._new).body.get("properties", {}) if _is_object(schema) else {})
+        self._seen: set[tuple[int, int, bool]] = set()
+        self._alternatives = 0
 
     def changes(self, old: Schema, new: Schema, path: Path) -> Iterator[Found]:
         """What changed from one to the other, each with its place."""
         old, new = _target(old, self._old), _target(new, self._new)
-        if (id(old.body), id(new.body)) in self._seen:
+        # What a change means differs inside ``oneOf``.
+        pair = id(old.body), id(new.body), self._alternatives > 0
+        if pair in self._seen:
             return
-        self._seen.add((id(old.body), id(new.body)))
+        self._seen.add(pair)
         before, after = _as_object(old.body), _as_object(new.body)
         if before is None or after is None:
             if before is not after:
@@ -101,7 +89,11 @@ class _Compared:
                 yield path, effect, "admits nothing any more" if after is None else "admits something now"
             return
         for effect, told in _of_keywords(before, after):
-            yield path, effect, told
+            renamed = told == _RENAMED and path and "properties" in after
+            yield path, Effect.OTHER if renamed else effect, told
+        for keyword in _UNSAID:
+            if self._text(old, before.get(keyword)) != self._text(new, after.get(keyword), new=True):
+                yield path, Effect.OTHER, f"{keyword} says something else"
         yield from self._of_properties(old, before, new, after, path)
         if "$ref" in before and "$ref" in after:  # beside other keywords
             targets = self._old.resolve(old, before["$ref"]), self._new.resolve(new, after["$ref"])
@@ -122,48 +114,73 @@ class _Compared:
             else:
                 yield (*path, name), Effect.OTHER, "is declared no more"
         for name in others:
-            if name not in mine and name not in after.get("required", ()):
+            if name not in mine and name not in _required(after):
                 yield (*path, name), Effect.OPTIONAL, "is a new optional property"
-        required, needed = set(before.get("required", ())), set(after.get("required", ()))
+        required, needed = _required(before), _required(after)
         for name in sorted(needed - required):
             yield (*path, name), Effect.NARROWER, "is required now"
         for name in sorted(required - needed):
-            yield (*path, name), Effect.WIDER, "may be left out now"
+            yield (*path, name), Effect.OMITTED, "may be left out now"
 
     def _of_lists(
         self, keyword: str, old: Schema, mine: list[Any] | None, new: Schema, others: list[Any] | None, path: Path
     ) -> Iterator[Found]:
         if mine is None or others is None or len(mine) != len(others):
             if mine != others:
+                texts = (
+                    {self._text(old, one) for one in mine or ()},
+                    {self._text(new, one, new=True) for one in others or ()},
+                )
                 told = f"{keyword} has {len(others or ())} entries, had {len(mine or ())}"
-                yield path, _of_lengths(keyword, mine, others), told
+                yield path, _of_lengths(keyword, *texts), told
             return
+        self._alternatives += keyword == "oneOf"
         for index, (one, other) in enumerate(zip(mine, others, strict=True)):
             for place, effect, told in self.changes(old.part(one), new.part(other), (*path, keyword, index)):
                 # What one of them takes besides may be what another takes, and then neither does.
-                counts = keyword == "oneOf" and effect not in (Effect.WORDS, Effect.DEFAULT)
+                counts = self._alternatives and effect not in (Effect.WORDS, Effect.DEFAULT)
                 yield place, Effect.OTHER if counts else effect, told
+        self._alternatives -= keyword == "oneOf"
+
+    def _text(self, schema: Schema, body: Any, *, new: bool = False) -> str:
+        """What stands in a schema, with references resolved, as a text to compare."""
+        files = self._new if new else self._old
+        return json.dumps(_resolved(schema.part(body), files, frozenset()), sort_keys=True)
 
 
 _PLACES: Final[Mapping[str, str | int]] = {"items": 0, "additionalProperties": "*"}
 
 
-def _of_lengths(keyword: str, old: list[Any] | None, new: list[Any] | None) -> Effect:
+def _of_lengths(keyword: str, before: set[str], after: set[str]) -> Effect:
     """More alternatives admit more, more conditions less; but only if those that were there stay."""
-    before, after = _as_texts(old), _as_texts(new)
     if keyword == "allOf":
         return Effect.NARROWER if before < after else Effect.WIDER if after < before else Effect.OTHER
-    if keyword == "anyOf" and old is not None and new is not None:
+    if keyword == "anyOf" and before and after:
         return Effect.WIDER if before < after else Effect.NARROWER if after < before else Effect.OTHER
     return Effect.OTHER
 
 
-def _as_texts(bodies: list[Any] | None) -> set[str]:
-    return {json.dumps(body, sort_keys=True) for body in bodies or ()}
+def _required(body: Mapping[str, Any]) -> set[str]:
+    """What must be given: nothing that has a default, which is filled in."""
+    declared = body.get("properties", {})
+    filled = {name for name, part in declared.items() if isinstance(part, dict) and "default" in part}
+    return set(body.get("required", ())) - filled
 
 
-def _is_object(schema: Schema) -> bool:
-    return isinstance(schema.body, dict)
+def _resolved(part: Schema, files: SchemaFiles, above: frozenset[int]) -> Any:
+    """A schema with what it refers to in place of references; where it contains itself, that is told."""
+    body = part.body
+    if isinstance(body, list):
+        return [_resolved(part.part(item), files, above) for item in body]
+    if not isinstance(body, dict):
+        return body
+    if id(body) in above:
+        return "itself"
+    above |= {id(body)}
+    found = {key: _resolved(part.part(item), files, above) for key, item in body.items() if key not in _WORDS}
+    if isinstance(ref := body.get("$ref"), str):
+        found["$ref"] = _resolved(files.resolve(part, ref), files, above)
+    return found
 
 
 def _as_object(body: Any) -> dict[str, Any] | None:
@@ -189,6 +206,14 @@ _WORDS: Final = frozenset(
         *("contentEncoding", "contentMediaType"),
     }
 )
+_RENAMED: Final = "has another title"
+_FROM_ZERO: Final = frozenset({"minLength", "minItems", "minProperties"})
+"""Keywords that say nothing with a zero."""
+_UNSAID: Final = (
+    *("$dynamicRef", "if", "then", "else", "not", "contains", "patternProperties", "dependentSchemas"),
+    *("dependentRequired", "unevaluatedItems", "unevaluatedProperties"),
+)
+"""Keywords of which nobody says who admits more: they are the same, or another."""
 _ELSEWHERE: Final = frozenset(
     {
         *("properties", "required", "additionalProperties", "propertyNames", "items", "prefixItems"),
@@ -199,17 +224,26 @@ _ELSEWHERE: Final = frozenset(
 
 
 def _of_keywords(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[Effect, str]]:
+    old, new = _without_const(old), _without_const(new)
     referring = {"$ref"} if "$ref" in old and "$ref" in new else set()
-    for keyword in sorted({*old, *new} - _ELSEWHERE - referring):
-        before, after = old.get(keyword), new.get(keyword)
-        if before == after and (keyword in old) == (keyword in new):
+    for keyword in sorted({*old, *new} - _ELSEWHERE - referring - set(_UNSAID)):
+        otherwise = 0 if keyword in _FROM_ZERO else None
+        before, after = old.get(keyword, otherwise), new.get(keyword, otherwise)
+        if before == after and (keyword in _FROM_ZERO or (keyword in old) == (keyword in new)):
             continue
         if keyword in _WORDS:
             if keyword not in ("$defs", "definitions", "$schema", "$id", "$anchor"):  # told of where they are used
                 yield Effect.WORDS, f"has another {keyword}"
             continue
         effect = _EFFECTS.get(keyword, _any_other)(before, after)
-        yield effect, _told(keyword, before, after)
+        if effect is not None:
+            yield effect, _told(keyword, before, after)
+
+
+def _without_const(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A constant is a choice of one."""
+    found = {key: value for key, value in body.items() if key != "const"}
+    return {**found, "enum": [body["const"]]} if "const" in body else found
 
 
 def _told(keyword: str, before: Any, after: Any) -> str:
@@ -220,8 +254,10 @@ def _told(keyword: str, before: Any, after: Any) -> str:
     return f"{keyword} is {shown(after)}, was {shown(before)}"
 
 
-def _of_sets(before: frozenset[str] | None, after: frozenset[str] | None) -> Effect:
+def _of_sets(before: frozenset[str] | None, after: frozenset[str] | None) -> Effect | None:
     """``None`` admits everything."""
+    if before == after:  # written otherwise
+        return None
     if before is None or (after is not None and after < before):
         return Effect.NARROWER
     if after is None or before < after:
@@ -265,16 +301,13 @@ def _flag(_: Any, after: Any) -> Effect:
 
 _LOWER: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
 _UPPER: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
-_UNSAID: Final = ("$ref", "$dynamicRef", "if", "then", "else", "not", "patternProperties", "contains")
-_EFFECTS: Final[Mapping[str, Callable[[Any, Any], Effect]]] = {
+_EFFECTS: Final[Mapping[str, Callable[[Any, Any], Effect | None]]] = {
     "type": lambda before, after: _of_sets(_types(before), _types(after)),
     "enum": lambda before, after: _of_sets(_values(before), _values(after)),
-    "default": lambda *_: Effect.DEFAULT,
+    # Without it, plugins may lack the parameter's default, and callers the property.
+    "default": lambda _, after: Effect.OTHER if after is None else Effect.DEFAULT,
     "uniqueItems": _flag,
     "multipleOf": _steps,
     **dict.fromkeys(_LOWER, _lower_bound),
     **dict.fromkeys(_UPPER, _upper_bound),
-    **dict.fromkeys(
-        ("$ref", "$dynamicRef", "if", "then", "else", "not", "patternProperties", "contains"), lambda *_: Effect.OTHER
-    ),
 }

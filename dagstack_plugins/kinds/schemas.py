@@ -97,7 +97,8 @@ class SchemaFiles:
 
     def __init__(self, folder: Path | None, bodies: Mapping[str, Any] | None = None) -> None:
         self._folder = folder.resolve() if folder is not None else None
-        self._read = {name: Schema.document(body, name) for name, body in (bodies or {}).items()}
+        names = {posixpath.normpath(name): body for name, body in (bodies or {}).items()}
+        self._read = {name: Schema.document(body, name) for name, body in names.items()}
 
     def load(self, name: str) -> Schema:
         """The schema in a file of the kind's folder.

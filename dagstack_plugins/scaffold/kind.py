@@ -7,6 +7,8 @@ import re
 from keyword import iskeyword
 from typing import Any, Final
 
+import yaml
+
 from dagstack_plugins.kinds.builtin import builtin_hookspec
 from dagstack_plugins.kinds.hookspec import RESERVED
 from dagstack_plugins.kinds.model import Dispatch
@@ -53,11 +55,11 @@ def new_kind(name: str, hook: str = "run", dispatch: Dispatch = Dispatch.SINGLET
     same = dispatch is Dispatch.CHAIN
     output = f"schemas/{hook}.{'input' if same else 'output'}.json"
     lines = [
-        f"kind: {name}",
+        f"kind: {_plain(name)}",
         "kind_api_version: 1.0.0",
         "description: What plugins of this kind do.",
         "hooks:",
-        f"  - name: {hook}",
+        f"  - name: {_plain(hook)}",
         f"    dispatch: {dispatch}",
         f"    description: {_WHAT[dispatch]}",
         f"    input_schema: schemas/{hook}.input.json",
@@ -71,6 +73,11 @@ def new_kind(name: str, hook: str = "run", dispatch: Dispatch = Dispatch.SINGLET
     if answers and not same:
         files[f"{name}/{output}"] = _schema("What it returns.", {"text": _TEXT})
     return files
+
+
+def _plain(word: str) -> str:
+    """A word as YAML reads it as one: some, such as ``on``, it would take for something else."""
+    return word if yaml.safe_load(word) == word else f'"{word}"'
 
 
 def _schema(description: str, properties: dict[str, Any]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
-import posixpath
 import re
 import sys
 import textwrap
-from typing import Final
+from typing import Any, Final
 
 from dagstack_plugins.kinds.builtin import MIDDLEWARE, builtin_hookspec
 from dagstack_plugins.kinds.literals import docstring, literal
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
-from dagstack_plugins.kinds.payloads import pascal
+from dagstack_plugins.kinds.payloads import PayloadTypes, pascal
 from dagstack_plugins.kinds.properties import properties, types
 from dagstack_plugins.kinds.schemas import Schema
 from dagstack_plugins.scaffold.sample import sample
@@ -67,8 +67,9 @@ def new_package(name: str, kind: Kind) -> dict[str, str]:
     """
     _check(name)
     module = name.replace("-", "_")
-    if not module.isidentifier() or keyword.iskeyword(module) or module in sys.stdlib_module_names:
-        why = "is a module of Python's own" if module in sys.stdlib_module_names else "is no name for a module"
+    taken = module in sys.stdlib_module_names or module in ("dagstack", "dagstack_plugins")
+    if not module.isidentifier() or keyword.iskeyword(module) or taken or not name[-1].isalnum():
+        why = "is a module that is there already" if taken else "is no name for a package"
         raise ValueError(f"{module!r} {why}; give the package a longer name, such as {f'{kind.name}-{name}'!r}")
     source = f"{name}/src/{module}"
     files = {
@@ -284,13 +285,21 @@ def _call_of(kind: Kind, hook: Hook) -> str:
         return ""
     answer, _ = _answer(kind, hook, "payload" if hook.dispatch is Dispatch.CHAIN else None)
     shown_input = literal(given, _WIDTH, indent=4)
-    expected = "is None" if answer is None else f"== {shown_input if answer == 'payload' else answer}"
+    expected = "is None" if answer is None else f"== {_answered(kind, hook, given, answer)}"
     return _CALL.format(hook=hook.name, given=shown_input, expected=expected)
+
+
+def _answered(kind: Kind, hook: Hook, given: Any, answer: str) -> str:
+    """What a caller gets for an input: the answer, with the defaults of the schemas filled in."""
+    types = PayloadTypes.of(kind)
+    taken, returned = types.inputs[hook.name].fill, types.outputs[hook.name].fill
+    value = (taken(given) if taken else given) if answer == "payload" else ast.literal_eval(answer)
+    return literal(returned(value) if returned else value, _WIDTH, indent=4)
 
 
 def _hookspec(kind: Kind) -> dict[str, str]:
     """The files that declare a kind, for the tests of its plugins; none for a kind that is built in."""
     if kind.file is None or builtin_hookspec(kind.name) is not None:
         return {}
-    names = [kind.file.name, *kind.schemas.bodies]
-    return {posixpath.normpath(name): (kind.file.parent / name).read_text("utf-8") for name in names}
+    texts = {name: (kind.file.parent / name).read_text("utf-8") for name in kind.schemas.bodies}
+    return {f"v{kind.major}.yaml": kind.file.read_text("utf-8"), **texts}

@@ -86,6 +86,17 @@ def test_nothing_but_a_lock_is_overwritten(made: Any) -> None:
     assert made.run("check", "--locked", "plugins").status == 0
 
 
+def test_a_lock_does_not_lie_in_what_it_tells_of(made: Any) -> None:
+    done = made.run("lock", at=made.plugins / "echo")
+    assert (done.status, "lies in the folder of plugin 'echo'" in done.err) == (1, True)
+    assert made.run("lock", "--out", "../../dagstack.lock", at=made.plugins / "echo").status == 0
+
+
+def test_one_plugin_by_two_ways_is_one(made: Any) -> None:
+    (made.root / "link").symlink_to(made.plugins)
+    assert made.run("lock", "plugins", "link", "plugins/../plugins").status == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [

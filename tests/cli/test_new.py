@@ -38,6 +38,22 @@ def test_a_new_package_passes_its_own_tests(project: Any, kind: str) -> None:
     assert done.stdout.splitlines()[-1].startswith("2 passed")
 
 
+@pytest.mark.parametrize("word", ["on", "yes", "null", "true"])
+def test_words_that_yaml_reads_otherwise(project: Any, word: str) -> None:
+    assert project.run("new", "kind", word, "--in", "specs").status == 0
+    done = project.run("new", "plugin", "made", "--kind", word, "--hookspecs", "specs")
+    assert (done.status, done.err) == (0, "")
+
+
+def test_the_tests_of_a_package_know_of_defaults(project: Any) -> None:
+    text = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+    told = {**text, "properties": {**text["properties"], "lang": {"type": "string", "default": "en"}}}
+    project.kind("greeter", {"greet": {"input_schema": text, "output_schema": told}})
+    project.run("new", "plugin", "acme-thing", "--kind", "greeter", "--package")
+    test = (project.root / "acme-thing/tests/test_acme_thing.py").read_text()
+    assert '== {"text": "", "lang": "en"}' in test
+
+
 def test_nothing_is_overwritten(project: Any) -> None:
     assert project.run("new", "plugin", "echo", "--kind", "tool").status == 0
     (project.root / "plugins/echo/plugin.py").write_text("mine")
@@ -64,8 +80,10 @@ def test_what_cannot_be_written_leaves_nothing_behind(project: Any) -> None:
         (("plugin", "../echo", "--kind", "tool"), 2, "'../echo' is no name for a plugin"),
         (("plugin", "echo", "--kind", "tol"), 1, "did you mean 'tool'?"),
         (("plugin", "echo"), 2, "Missing option '--kind'"),
-        (("plugin", "json", "--kind", "tool", "--package"), 2, "'json' is a module of Python's own"),
-        (("plugin", "1st", "--kind", "tool", "--package"), 2, "'1st' is no name for a module"),
+        (("plugin", "json", "--kind", "tool", "--package"), 2, "'json' is a module that is there already"),
+        (("plugin", "1st", "--kind", "tool", "--package"), 2, "'1st' is no name for a package"),
+        (("plugin", "dagstack-plugins", "--kind", "tool", "--package"), 2, "is a module that is there already"),
+        (("plugin", "abc-", "--kind", "tool", "--package"), 2, "is no name for a package"),
         (("kind", "my-kind"), 2, "'my-kind' is no name for a kind"),
         (("kind", "tool"), 2, "kind 'tool' is built in"),
         (("kind", "greeter", "--hook", "setup"), 2, "'setup' is reserved"),

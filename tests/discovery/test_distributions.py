@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 import zipfile
@@ -335,6 +336,16 @@ def test_one_that_another_of_its_name_hides_is_not_seen(
     (info / "entry_points.txt").write_text(f"[{GROUP}]\nother = acme.plugin\n")
     assert [one.name for one in registry.load_entry_points()] == ["echo"]
     assert registry.status()[0].location == "acme.plugin (distribution acme)"
+
+
+def test_the_same_distribution_twice_on_the_path_is_one(
+    registry: PluginRegistry, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": manifest()}
+    site = install("acme", {"echo": "acme.plugin:Echo"}, files)
+    shutil.copytree(site, tmp_path / "older")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "older")])
+    assert [one.name for one in registry.load_entry_points()] == ["echo"]
 
 
 def test_damaged_entry_points_of_another_distribution_stop_nothing(

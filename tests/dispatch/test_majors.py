@@ -167,6 +167,55 @@ def test_addresses_that_lead_nowhere(registry: PluginRegistry, address: str) -> 
         registry.kind(address)
 
 
+async def test_a_choice_is_taken_back_and_a_plugin_removed_wherever_it_is(registry: PluginRegistry) -> None:
+    registry.register(Cash, manifest("coins", 1))
+    registry.set_active("payment", "coins")
+    registry.set_active("payment", None)
+    assert [slot.chosen for slot in registry.slots("payment")] == [None, None]
+    await registry.unregister("payment@1", "coins")
+    await registry.unregister(Old, "cash")
+    assert [one.name for one in registry.list_manifests()] == ["card"]
+
+
+def test_two_that_wait_for_majors_of_their_own_both_come(tmp_path: Path) -> None:
+    for name, major, hook in (("a", 1, "charge(self, amount)"), ("b", 2, "pay(self, sum)")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "dagstack.json").write_text(json.dumps({"plugin": manifest(f"same_{name}", major)}))
+        (folder / "plugin.py").write_text(f"class Made:\n    def {hook}:\n        return 1\n")
+    registry = PluginRegistry()
+    registry.add_hookspecs(type("Third", (HookSpec,), {"declaration": declared(3, "go", "x")}))
+    assert registry.discover(tmp_path) == []
+    registry.add_hookspecs(Old)
+    registry.add_hookspecs(New)
+    assert len(registry.list_manifests()) == 2
+
+
+def test_the_variable_may_name_a_refused_plugin_of_one_major(
+    registry: PluginRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dagstack.json").write_text(json.dumps({"plugin": manifest("bad", 1)}))
+    (tmp_path / "plugin.py").write_text("raise ValueError('bad')\n")
+    registry.discover(tmp_path)
+    monkeypatch.setenv("DAGSTACK_ACTIVE_PAYMENT", "bad")
+    with registry.running():
+        assert registry.get_plugin(New).pay("5") == "card 5"
+        with pytest.raises(PluginUnavailable, match="ValueError: bad"):
+            registry.get_plugin("payment", "bad").charge("5")
+
+
+def test_properties_in_another_order_are_another_contract() -> None:
+    def of(*names: str) -> dict[str, Any]:
+        schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+        hooks = [{"name": "greet", "dispatch": "singleton", "input_schema": schema}]
+        return {"kind": "greeter", "kind_api_version": "1.0.0", "hooks": hooks}
+
+    registry = PluginRegistry()
+    registry.add_hookspecs(type("One", (HookSpec,), {"declaration": of("a", "b")}))
+    with pytest.raises(HookspecInvalid, match="from a class is known with other content from a class"):
+        registry.add_hookspecs(type("Other", (HookSpec,), {"declaration": of("b", "a")}))
+
+
 def test_two_files_of_one_major_must_be_the_same(registry: PluginRegistry) -> None:
     other = type("Other", (HookSpec,), {"declaration": declared(2, "pay", "amount")})
     with pytest.raises(HookspecInvalid, match="known with other content"):

@@ -210,6 +210,22 @@ def test_a_class_without_a_declaration_or_with_a_faulty_one() -> None:
     assert "'name' is missing" in str(raised.value)
 
 
+def test_declarations_are_plain_json() -> None:
+    hooks = ({"name": "greet", "dispatch": "singleton", "input_schema": "./schemas/a.json"},)
+    body = {"declaration": {**declared(), "hooks": hooks}, "schemas": {"./schemas/a.json": {"type": "object"}}}
+    assert list(type("Tuples", (HookSpec,), body).kind.hooks) == ["greet"]  # type: ignore[attr-defined]
+    with pytest.raises(HookspecInvalid, match="Sets: declaration and schemas are plain JSON"):
+        type("Sets", (HookSpec,), {"declaration": {**declared(), "hooks": {1}}})
+
+
+def test_a_title_that_the_module_needs_itself() -> None:
+    inner = {"type": "object", "title": "Mapping", "properties": {"a": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"inner": inner}}
+    spec = {**declared(), "hooks": [{"name": "go", "dispatch": "singleton", "input_schema": schema}]}
+    with pytest.raises(CannotEmit, match="a schema's title is 'Mapping'"):
+        emit_python(build_kind(YamlDocument(spec, {}, []), SchemaFiles(None)))
+
+
 def test_a_module_or_class_that_declares_nothing() -> None:
     registry = PluginRegistry()
     with pytest.raises(HookspecInvalid, match="class str declares no kind"):

@@ -58,6 +58,9 @@ ODD = {
         "OddInput": {"type": "object", "properties": {"a": {"$ref": "#"}}},
     },
 }
+MAYBE = {
+    "anyOf": [{"type": "object", "title": "MaybeOutput", "properties": {"a": {"type": "string"}}}, {"type": "null"}]
+}
 HOOKS = [
     {
         "name": "odd",
@@ -69,6 +72,14 @@ HOOKS = [
     },
     {"name": "charge", "dispatch": "singleton", "async": False, "input_schema": CHARGE, "output_schema": CHARGED},
     {"name": "refund", "dispatch": "singleton", "async": True, "input_schema": CHARGE, "output_schema": CHARGED},
+    {"name": "maybe", "dispatch": "singleton", "async": False, "required": False, "output_schema": MAYBE},
+    {
+        "name": "list",
+        "dispatch": "broadcast_collect",
+        "async": False,
+        "output_schema": {"type": "array", "items": {"type": "string"}},
+    },
+    {"name": "property", "dispatch": "broadcast_notify", "async": False},
     {"name": "rates", "dispatch": "broadcast_collect", "async": False, "output_schema": {"type": "number"}},
     {"name": "told", "dispatch": "broadcast_notify", "async": False, "input_schema": CHARGE},
     {"name": "open", "dispatch": "singleton", "output_schema": {"type": ["integer", "null"]}},
@@ -80,7 +91,8 @@ from collections.abc import Awaitable, Mapping
 from typing import Any, Literal, assert_type
 
 from dagstack_plugins import PluginRegistry
-from payment import ChargeInput, ChargeOutput, Money, PaymentHookSpec, PaymentPlugin, RefundInput, RefundOutput
+from payment import ChargeInput, ChargeOutput, MaybeOutput, Money, PaymentHookSpec, PaymentPlugin
+from payment import RefundInput, RefundOutput
 
 registry = PluginRegistry()
 registry.add_hookspecs(PaymentHookSpec)
@@ -97,6 +109,8 @@ assert_type(payment.aio.charge(Money(5)), Awaitable[ChargeOutput])
 assert_type(payment.refund(Money(5)), Awaitable[RefundOutput])
 assert_type(payment.sync.refund(Money(5)), RefundOutput)
 assert_type(payment.sync.open(), int | None)
+assert_type(payment.maybe(), MaybeOutput | None)
+assert_type(registry.kind(PaymentHookSpec).list(), list[list[str]])
 assert_type(registry.get_plugin(PaymentHookSpec, "card").rates(), float)
 assert_type(registry.kind(PaymentHookSpec).rates(), list[float])
 assert_type(registry.kind(PaymentHookSpec).charge(Money(5)), ChargeOutput)

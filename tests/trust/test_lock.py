@@ -80,6 +80,8 @@ GOOD = f'lock_version = 1\n[[plugin]]\nkind = "tool"\nname = "echo"\ncontent_has
         ("lock_version = 1\nplugins = []", "line 2: plugins: unknown field (did you mean 'plugin'?)"),
         ("lock_version = 1\nplugin = 3", "line 2: plugin: expected a list, found 3"),
         ("lock_version = 1\nplugin = [3]", "expected an object, found 3"),
+        (GOOD.replace('"echo"', "2020-01-01"), "line 4: plugin[0].name: expected a string"),
+        (GOOD.replace('"tool"', '["tool"]') + GOOD.partition("\n")[2], "line 3: plugin[0].kind: expected a string"),
         ("\0", "is not valid TOML"),
     ],
 )
@@ -175,6 +177,44 @@ def test_what_the_host_registers_itself_needs_no_lock() -> None:
     assert registry.status()[0].content_hash is None
 
 
+def test_the_hash_is_the_one_that_the_lock_found(write: Callable[..., Path]) -> None:
+    folder = write()
+    locked = lock_of(folder)
+    registry = PluginRegistry(lock=locked)
+    registry.discover(folder.parent)
+    (folder / "plugin.py").write_text("# changed\n")
+    assert registry.status()[0].content_hash == locked.plugins["tool", "echo"].content_hash
+
+
+def test_a_worker_process_loads_what_is_locked(write: Callable[..., Path]) -> None:
+    folder = write(more='execution_model = "process_cpu_bound"')
+    registry = PluginRegistry(lock=lock_of(folder))
+    registry.discover(folder.parent, strict=True)
+    with registry.running():
+        assert registry.get_plugin("tool", "echo").execute({"a": 1}) == {"a": 1}
+    registry = PluginRegistry(lock=lock_of(folder))
+    registry.discover(folder.parent, strict=True)
+    (folder / "plugin.py").write_text(ECHO.replace("return args", "return 'another'"))
+    with registry.running():
+        [status] = registry.status()
+        assert (str(status.state), "its files were changed" in status.reason) == ("unavailable", True)
+
+
+def test_what_is_refused_takes_no_name_from_what_is_trusted(tmp_path: Path, write: Callable[..., Path]) -> None:
+    first, second = write("a", ECHO + "# another\n"), write("b")
+    for folder in (first, second):
+        text = (folder / "dagstack.toml").read_text().replace(f'name = "{folder.name}"', 'name = "same"')
+        (folder / "dagstack.toml").write_text(text.replace('kind = "tool"', 'kind = "late"'))
+    locked = LockedPlugin(kind="late", name="same", content_hash=Contents(second).hash)
+    registry = PluginRegistry(lock=PluginLock.of([locked]))
+    registry.discover(first.parent)
+    (tmp_path / "v1.yaml").write_text(
+        "{kind: late, kind_api_version: 1.0.0, hooks: [{name: execute, dispatch: singleton}]}"
+    )
+    registry.add_hookspecs(tmp_path / "v1.yaml")
+    assert [manifest.folder for manifest in registry.list_manifests()] == [second]
+
+
 def test_capabilities_that_the_host_does_not_allow(write: Callable[..., Path]) -> None:
     folder = write(more='capabilities = ["net", "pii", "files"]')
     registry = PluginRegistry(allow_capabilities=["net"])
@@ -227,6 +267,14 @@ def test_the_files_of_an_installed_plugin_are_those_of_its_package(site: Path) -
     (site / "acme/helper.py").write_text("# changed")
     registry = PluginRegistry(lock=PluginLock.of([LockedPlugin(kind="tool", name="echo", content_hash=expected)]))
     assert registry.load_entry_points() == []
+
+
+@pytest.mark.parametrize(("value", "manifest"), [("acme.plugin:Echo", ""), ("acme", 'entry_point = "plugin:Echo"\n')])
+def test_without_an_init_they_are_those_of_the_folder(site: Path, value: str, manifest: str) -> None:
+    install(site, value, {"acme/plugin.py": ECHO, "acme/dagstack.toml": MANIFEST + manifest, "acme/helper.py": ""})
+    registry = PluginRegistry()
+    assert registry.load_entry_points()
+    assert registry.status()[0].content_hash == Contents(site / "acme").hash
 
 
 def test_those_of_a_single_module_are_it_and_its_manifest(site: Path) -> None:

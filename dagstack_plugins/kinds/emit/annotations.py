@@ -130,6 +130,8 @@ def _literals(body: dict[str, Any]) -> str | None:
     values = [body["const"]] if "const" in body else body.get("enum")
     if values is None:
         return None
+    if not values:
+        return ANY  # nothing fits
     if not all(value is None or isinstance(value, str | bool | int) for value in values):
         return _of_values(values)
     named = [literal(value, 10**6) for value in values if value is not None]

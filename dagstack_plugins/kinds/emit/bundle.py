@@ -14,7 +14,7 @@ _DROPPED: Final = frozenset({"$schema", "$id", "$anchor", "$dynamicAnchor"})
 
 
 class CannotEmit(ValueError):
-    """Something in a kind has no form in one document; the message says what and where."""
+    """Something in a kind has no form in the document that is asked for; the message says what and where."""
 
 
 class Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from dagstack_plugins.kinds.described import Property, properties, type_of
@@ -75,7 +76,9 @@ def _payload(kind: Kind, side: str, schema: Schema | None, otherwise: str) -> It
 
 def _row(one: Property) -> str:
     given = one.as_json()
-    must = "required" if one.required else f"default {_code(repr(given['default']))}" if "default" in given else ""
+    must = "required" if one.required else ""
+    if "default" in given:
+        must = f"default {_code(json.dumps(given['default'], ensure_ascii=False))}"
     cells = (_code(one.name), _code(one.type), must, _cell(one.description))
     return f"| {' | '.join(cells)} |"
 

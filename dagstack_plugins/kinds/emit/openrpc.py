@@ -46,6 +46,8 @@ def _parameters(kind: Kind, hook: Hook, bundle: Bundle) -> list[dict[str, Any]]:
     if hook.input_schema is None:
         return []
     declared, _ = declared_properties(hook.input_schema, kind.schemas)
+    # By name, so in any order; the specification wants those first that must be given.
+    in_order = sorted(properties(kind, hook.input_schema), key=lambda one: not one.required)
     return [
         {
             "name": one.name,
@@ -53,7 +55,7 @@ def _parameters(kind: Kind, hook: Hook, bundle: Bundle) -> list[dict[str, Any]]:
             "schema": bundle.reference(declared[one.name]),
             **_described(one.description),
         }
-        for one in properties(kind, hook.input_schema)
+        for one in in_order
     ]
 
 

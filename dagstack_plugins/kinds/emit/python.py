@@ -10,6 +10,7 @@ from typing import Any, Final
 import attrs
 
 from dagstack_plugins.kinds.emit.annotations import ANY, Annotator
+from dagstack_plugins.kinds.emit.bundle import CannotEmit
 from dagstack_plugins.kinds.literals import docstring, literal, string
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.payload import Payload
@@ -28,6 +29,9 @@ def emit_python(kind: Kind) -> str:
 
     Returns:
         Its text, formatted.
+
+    Raises:
+        CannotEmit: if a schema's title is a name that the module needs itself.
     """
     builder = TypeBuilder.of(kind)
     names = _Names.of(kind, builder)
@@ -54,10 +58,8 @@ class _Names:
         proxy: what ``get_plugin`` gives.
         kind_proxy: what ``registry.kind`` gives; the same where that makes no difference.
         calls: what each hook's call takes.
-        base: the word that they begin with.
     """
 
-    base: str
     hookspec: str
     plugin: str
     proxy: str
@@ -67,18 +69,20 @@ class _Names:
     @classmethod
     def of(cls, kind: Kind, builder: TypeBuilder) -> _Names:
         base, taken = pascal(kind.name), {*builder.classes, *_IMPORTED}
+        if odd := sorted(builder.classes.keys() & _IMPORTED):
+            raise CannotEmit(f"a schema's title is {odd[0]!r}, a name that the module needs itself; give it another")
 
         def free(name: str) -> str:
-            while name in taken:
+            while not taken.isdisjoint({name, f"{name}Aio", f"{name}Sync"}):
                 name += "_"
-            taken.add(name)
+            taken.update({name, f"{name}Aio", f"{name}Sync"})
             return name
 
         hookspec, plugin, proxy = free(f"{base}HookSpec"), free(f"{base}Plugin"), free(f"{base}Proxy")
         differs = any(hook.dispatch.is_broadcast for hook in kind.hooks.values())
         kind_proxy = free(f"{base}KindProxy") if differs else proxy
         calls = {hook: free(f"{pascal(hook)}Call") for hook in kind.hooks}
-        return cls(base, hookspec, plugin, proxy, kind_proxy, calls)
+        return cls(hookspec, plugin, proxy, kind_proxy, calls)
 
 
 _IMPORTED: Final = frozenset(
@@ -92,7 +96,6 @@ _IMPORTED: Final = frozenset(
         "Mapping",
         "Payload",
         "Protocol",
-        "Result",
         "Sequence",
         "TypeVar",
     ]
@@ -125,11 +128,12 @@ def _typing_imports(typed: str) -> Iterator[str]:
 
 
 def _typed(kind: Kind, builder: TypeBuilder, annotator: Annotator, names: _Names) -> Iterator[str]:
-    yield 'Result = TypeVar("Result", covariant=True)'
+    yield '_Result = TypeVar("_Result", covariant=True)'
     payloads = [_Class(name, cls, builder.declared[name], annotator) for name, cls in builder.classes.items()]
     yield from (payload.text() for payload in payloads)
-    if hidden := sorted({name for payload in payloads for name in payload.hidden}):
-        yield "\n".join(f"_{name} = {name}" for name in hidden)
+    hidden = {name for payload in payloads for name in payload.hidden} | _hidden_by_hooks(kind)
+    if hidden:
+        yield "\n".join(f"_{name} = {name}" for name in sorted(hidden))
     for hook in kind.hooks.values():
         yield _call(hook, builder, names.calls[hook.name])
     if required := [hook for hook in kind.hooks.values() if hook.required]:
@@ -205,12 +209,12 @@ def _or_none(annotation: str) -> str:
 def _call(hook: Hook, builder: TypeBuilder, name: str) -> str:
     """What a hook's call takes: the payload, or its properties."""
     cls = builder.inputs[hook.name].type
-    lines = [f"class {name}(Protocol[Result]):"]
+    lines = [f"class {name}(Protocol[_Result]):"]
     lines += textwrap.indent(docstring(hook.description or f"Calls {hook.name}.", _WIDTH - 12), _INDENT).split("\n")
     whole = ["self", "payload: Mapping[str, Any]" + ("" if cls is None else f" | {cls.__name__}"), "/"]
     if cls is None:
         whole[1] += " = ..."
-        return "\n".join([*lines, "", *_signature("__call__", [*whole, "**arguments: Any"], "Result", indent=4)])
+        return "\n".join([*lines, "", *_signature("__call__", [*whole, "**arguments: Any"], "_Result", indent=4)])
     overload = f"{_INDENT}@overload"
     parameters = _parameters(cls, builder.declared[cls.__name__], Annotator(builder, accepts=True))
     return "\n".join(
@@ -218,9 +222,9 @@ def _call(hook: Hook, builder: TypeBuilder, name: str) -> str:
             *lines,
             "",
             overload,
-            *_signature("__call__", whole, "Result", indent=4),
+            *_signature("__call__", whole, "_Result", indent=4),
             overload,
-            *_signature("__call__", parameters, "Result", indent=4),
+            *_signature("__call__", parameters, "_Result", indent=4),
         ]
     )
 
@@ -229,24 +233,26 @@ def _parameters(cls: type[Payload], declared: ObjectParts, annotator: Annotator)
     """The properties as arguments, in the order in which they bind; others by keyword, where the schema admits them."""
     attributes: Mapping[str, str] = cls._attributes
     taken = set(attributes.values())
-    found = ["self_", "/"] if "self" in taken else ["self"]
+    found = ["self"]  # no attribute is called so
     found += _bound(
         (attribute, annotator.of_property(declared.properties[prop]), prop in cls._optional)
         for prop, attribute in attributes.items()
     )
     odd = declared.properties.keys() - attributes.keys()
-    rest = next(name for name in ("more", "more_", "more__") if name not in taken)
+    rest = "more"
+    while rest in taken:
+        rest += "_"
     return [*found, f"**{rest}: Any"] if odd or declared.open else found
 
 
 def _returns(hook: Hook, builder: TypeBuilder, annotator: Annotator) -> str:
-    shape = builder.outputs[hook.name]
-    return shape.type.__name__ if shape.type is not None and _is_object(hook) else annotator.of(hook.output_schema)
-
-
-def _is_object(hook: Hook) -> bool:
-    body = hook.output_schema.body if hook.output_schema is not None else None
-    return isinstance(body, dict) and body.get("type", "object") == "object"
+    annotation = annotator.of(hook.output_schema)
+    cls = builder.outputs[hook.name].type
+    if cls is None or hook.output_schema is None:
+        return annotation
+    # Two hooks that share a schema have classes of their own names.
+    made = builder.made_of(builder.target(hook.output_schema, "")[0]) or cls
+    return _WORD.sub(lambda found: cls.__name__ if found[0] == made.__name__ else found[0], annotation)
 
 
 def _plugin(kind: Kind, hooks: Iterable[Hook], builder: TypeBuilder, annotator: Annotator, names: _Names) -> str:
@@ -283,8 +289,9 @@ def _proxies(
         own.append((hook, ANY if hook.is_async is None else f"Awaitable[{result}]" if hook.is_async else result))
     forms = [(form, f"{name}{form.capitalize()}") for form in ("aio", "sync")]
     lines = [*_protocol(name, f"The hooks of {what}."), *_members(own, names)]
+    word = "_property" if "property" in kind.hooks else "property"
     for form, cls in forms:
-        lines += ["", f"{_INDENT}@property", f"{_INDENT}def {form}(self) -> {cls}: ..."]
+        lines += ["", f"{_INDENT}@{word}", f"{_INDENT}def {form}(self) -> {cls}: ..."]
     yield "\n".join(lines)
 
 
@@ -303,10 +310,21 @@ def _protocol(name: str, told: str) -> list[str]:
 
 
 def _members(members: Iterable[tuple[Hook, str]], names: _Names) -> Iterator[str]:
+    members = list(members)
+    hidden = _BUILT_IN & {hook.name for hook, _ in members}
     for hook, result in members:
+        shown = _WORD.sub(lambda found: f"_{found[0]}" if found[0] in hidden else found[0], result)
         yield ""
-        yield f"{_INDENT}@property"
-        yield f"{_INDENT}def {hook.name}(self) -> {names.calls[hook.name]}[{result}]: ..."
+        yield f"{_INDENT}@{'_property' if 'property' in hidden else 'property'}"
+        yield f"{_INDENT}def {hook.name}(self) -> {names.calls[hook.name]}[{shown}]: ..."
+
+
+_BUILT_IN: Final = frozenset({"bool", "dict", "float", "int", "list", "property", "str"})
+"""Names that proxies need, and that a hook may have too."""
+
+
+def _hidden_by_hooks(kind: Kind) -> set[str]:
+    return set(_BUILT_IN & kind.hooks.keys())
 
 
 def _signature(name: str, parameters: list[str], returns: str, *, indent: int, is_async: bool = False) -> Iterator[str]:
