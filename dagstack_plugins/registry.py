@@ -273,11 +273,14 @@ class PluginRegistry:
             TeardownErrors: if it failed in its teardown; it is removed all the same.
             PluginRegistryError: if a plugin asks for it in its own setup or teardown.
         """
-        slot = self._slot_of(kind, name)
-        plugin = slot.accepted(name) or self._roster.named(slot.compiled.kind.name, name)
+        plugin = self._roster.named(kind, name) if isinstance(kind, str) else None  # one may wait for its kind
         if plugin is None:
-            raise self._unknown_plugin(slot, name)
-        self._proxies.pop((slot.address, name, frozenset()), None)
+            slot = self._slot_of(kind, name)
+            plugin = slot.accepted(name)
+            if plugin is None:
+                raise self._unknown_plugin(slot, name)
+        for slot in self.slots(str(plugin.kind)):
+            self._proxies.pop((slot.address, name, frozenset()), None)
         await self._rounds.remove(plugin)
 
     def list_manifests(self) -> list[PluginManifest]:
