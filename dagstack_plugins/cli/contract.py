@@ -91,6 +91,8 @@ def test(
     rows = [row for path in paths for row in _rows(path, hookspecs, wanted, number, seed)]
     if not rows:
         complain_of_none(paths)
+        if as_json:
+            write_json({"ok": False, "results": []})
         return 1
     if as_json:
         results = [result for row in rows for result in row.results(timeout)]

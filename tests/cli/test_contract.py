@@ -114,6 +114,7 @@ def test_a_folder_without_a_plugin(project: Any) -> None:
     done = project.run("test", "empty")
     assert (done.status, done.out) == (1, "")
     assert "there is no plugin in empty" in done.err
+    assert project.run("test", "--json", "empty").json == {"ok": False, "results": []}
 
 
 def test_two_plugins_of_one_name_have_a_row_each(project: Any) -> None:
