@@ -92,7 +92,7 @@ class PluginLock:
         except Unreadable as error:
             raise _invalid(file, [Fault("", str(error), error.line)]) from None
         except FileNotFoundError:
-            raise
+            raise FileNotFoundError(f"there is no lock file {file}; `dagstack-plugins lock` writes one") from None
         except OSError as error:
             raise _invalid(file, [Fault("", f"cannot be read: {error.strerror or error}")]) from None
         if faults := list(_faults(document, source)):

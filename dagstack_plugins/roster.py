@@ -157,7 +157,8 @@ class Roster:
         return self._kind_unknown(kind, f"; these plugins wait for it: {', '.join(waiting)}" if waiting else "")
 
     def _kind_unknown(self, kind: str, told: str) -> KindUnknown:
-        names = self._catalogue.names()
+        majors = sorted(self._catalogue.majors(kind.partition("@")[0]).items()) if isinstance(kind, str) else []
+        names = [slot.address for _, slot in majors] or self._catalogue.names()
         return KindUnknown(
             f"kind {shown(kind)} has no hookspec{nearest(str(kind), names)}: registry.add_hookspecs(…) makes it known, "
             f"before or after its plugins are discovered; known are {', '.join(names)}{told}",

@@ -16,7 +16,7 @@ from dagstack_plugins.cli.options import examples, hookspecs_option, json_option
 from dagstack_plugins.cli.output import indented, safe, told_path, write, write_json
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.kinds.builtin import builtin_hookspecs
-from dagstack_plugins.kinds.described import Property, properties, type_of
+from dagstack_plugins.kinds.described import Property, described_properties, type_of
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.schemas import Schema
 
@@ -73,7 +73,7 @@ def _hook_as_json(kind: Kind, hook: Hook) -> dict[str, Any]:
         "error_policy": _error_policy(hook),
         "match": dict(hook.match),
         "mcp_exposed": hook.mcp_exposed,
-        "properties": [one.as_json() for one in properties(kind, hook.input_schema)],
+        "properties": [one.as_json() for one in described_properties(kind, hook.input_schema)],
         "input_schema": hook.input_schema.body if hook.input_schema else None,
         "output_schema": hook.output_schema.body if hook.output_schema else None,
     }
@@ -154,7 +154,7 @@ def _facts(kind: Kind, hook: Hook) -> Iterator[tuple[str, str | Table]]:
         yield "match", ", ".join(f"{field}: {source}" for field, source in hook.match.items())
     if not hook.mcp_exposed:
         yield "runs", "in process only"
-    yield "input", _input(properties(kind, hook.input_schema))
+    yield "input", _input(described_properties(kind, hook.input_schema))
     yield "output", _output(kind, hook.output_schema)
 
 
@@ -165,7 +165,7 @@ def _input(found: Sequence[Property]) -> str | Table:
 def _output(kind: Kind, schema: Schema | None) -> str | Table:
     if schema is None:
         return "anything"
-    found = properties(kind, schema)
+    found = described_properties(kind, schema)
     return _property_table(found) if found else type_of(schema.body)
 
 

@@ -45,7 +45,7 @@ class Property:
         return told | ({"default": self.schema["default"]} if "default" in self.schema else {})
 
 
-def properties(kind: Kind, schema: Schema | None) -> list[Property]:
+def described_properties(kind: Kind, schema: Schema | None) -> list[Property]:
     """The properties that a schema declares, itself or by ``$ref`` and ``allOf``; empty if it declares none."""
     found: dict[str, Property] = {}
     required: set[str] = set()

@@ -51,6 +51,13 @@ def test_what_is_locked_and_gone_is_a_warning(made: Any) -> None:
     assert [one["plugin"] for one in told["warnings"]] == ["other"]
 
 
+def test_a_lock_file_that_is_not_there_says_how_to_get_one(made: Any) -> None:
+    done = made.run("check", "--locked", "plugins")
+    file = made.root / "dagstack.lock"
+    assert done.status == 1
+    assert done.err == f"error: there is no lock file {file}; `dagstack-plugins lock` writes one\n"
+
+
 def test_another_file(made: Any) -> None:
     assert made.run("lock", "--out", "trusted.toml", "plugins").status == 0
     assert not (made.root / "dagstack.lock").exists()

@@ -103,8 +103,34 @@ def test_a_newer_major_takes_nothing_from_who_calls_already() -> None:
         registry.add_hookspecs(New)
         assert before.charge("5") == "cash 5"
         assert registry.get_plugin("payment", "cash").charge("6") == "cash 6"
-        with pytest.raises(KindUnknown):
+        with pytest.raises(KindUnknown) as info:
             registry.get_plugin("payment")
+        assert info.value.__notes__ == ["plugins of this kind were made for payment@1; name that in place of the kind"]
+
+
+def test_a_major_that_is_not_known_is_told_with_those_that_are(registry: PluginRegistry) -> None:
+    with pytest.raises(KindUnknown, match=r"'payment@3' has no hookspec.*known are payment@1, payment@2$"):
+        registry.kind("payment@3")
+
+
+def test_where_one_plugin_runs_at_a_time_it_is_one_of_each_major() -> None:
+    registry = PluginRegistry()
+    for spec, cls in ((Old, Cash), (New, Card)):
+        alone = {**spec.declaration, "constraints": {"singleton_per_runtime": True}}
+        registry.add_hookspecs(type("Alone", (HookSpec,), {"declaration": alone}))
+        major = int(alone["kind_api_version"][0])
+        for name in ("high", "low"):
+            registry.register(cls, manifest(f"{name}{major}", major, priority=9 if name == "high" else 1))
+    with registry.running():
+        assert [status.name for status in registry.status() if status.state == "ready"] == ["high1", "high2"]
+
+
+def test_a_routing_policy_belongs_to_one_major(registry: PluginRegistry) -> None:
+    registry.set_routing_policy("payment@1", lambda request: "nobody")
+    with registry.running():
+        assert registry.get_plugin("payment").pay("5") == "card 5"
+        with pytest.raises(PluginUnavailable, match="'nobody'"):
+            registry.get_plugin("payment@1").charge("5")
 
 
 @pytest.mark.parametrize("first", [Old, New])
@@ -227,5 +253,5 @@ def test_a_folder_of_kinds_may_hold_both(tmp_path: Path) -> None:
     (tmp_path / "payment/v1.yaml").write_text(json.dumps(Old.declaration))
     (tmp_path / "payment/v2.yaml").write_text(json.dumps(New.declaration))
     registry = PluginRegistry()
-    assert registry.add_hookspecs(tmp_path) == ["payment", "payment"]
+    assert registry.add_hookspecs(tmp_path) == ["payment"]
     assert [slot.compiled.kind.major for slot in registry.slots("payment")] == [1, 2]

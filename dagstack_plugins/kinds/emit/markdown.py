@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from dagstack_plugins.kinds.described import Property, properties, type_of
+from dagstack_plugins.kinds.described import Property, described_properties, type_of
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.schemas import Schema
 
@@ -64,7 +64,7 @@ def _hook(kind: Kind, hook: Hook) -> Iterator[str]:
 
 
 def _payload(kind: Kind, side: str, schema: Schema | None, otherwise: str) -> Iterator[str]:
-    found = properties(kind, schema)
+    found = described_properties(kind, schema)
     if not found:
         yield f"{side}: {otherwise if schema is None else _code(type_of(schema.body))}."
         yield ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from dagstack_plugins.kinds.described import properties
+from dagstack_plugins.kinds.described import described_properties
 from dagstack_plugins.kinds.emit.bundle import Bundle
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
-from dagstack_plugins.kinds.properties import properties as declared_properties
+from dagstack_plugins.kinds.properties import properties
 
 _OPENRPC: Final = "1.3.2"
 """The version of the specification that the document follows."""
@@ -45,9 +45,9 @@ def _parameters(kind: Kind, hook: Hook, bundle: Bundle) -> list[dict[str, Any]]:
     """One for each declared property, which is found where the payload's schema is."""
     if hook.input_schema is None:
         return []
-    declared, _ = declared_properties(hook.input_schema, kind.schemas)
+    declared, _ = properties(hook.input_schema, kind.schemas)
     # By name, so in any order; the specification wants those first that must be given.
-    in_order = sorted(properties(kind, hook.input_schema), key=lambda one: not one.required)
+    in_order = sorted(described_properties(kind, hook.input_schema), key=lambda one: not one.required)
     return [
         {
             "name": one.name,
