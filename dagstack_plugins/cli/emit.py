@@ -63,6 +63,8 @@ def emit(hookspec: Path, target: str, out: Path | None, check: bool) -> int:
     if out is None:
         write_lines(text.rstrip("\n"))
         return 0
+    if out.exists() and out.samefile(hookspec):
+        raise click.UsageError(f"--out {out} is the hookspec itself, which is not overwritten; name another file")
     if check:
         return _checked(out, text, target)
     out.parent.mkdir(parents=True, exist_ok=True)

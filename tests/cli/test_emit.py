@@ -47,6 +47,13 @@ def test_what_is_stale_is_told_and_left_as_it_is(project: Any, hookspec: Path) -
     assert project.run("emit", hookspec, "--to", "python", "--out", "greeter.py", "--check").status == 0
 
 
+def test_the_hookspec_itself_is_not_overwritten(project: Any, hookspec: Path) -> None:
+    before = (project.root / hookspec).read_text()
+    done = project.run("emit", hookspec, "--to", "python", "--out", hookspec)
+    assert (done.status, "is the hookspec itself" in done.err) == (2, True)
+    assert (project.root / hookspec).read_text() == before
+
+
 def test_a_formatter_makes_nothing_stale(project: Any, hookspec: Path) -> None:
     project.run("emit", hookspec, "--to", "python", "--out", "greeter.py")
     command = [sys.executable, "-m", "ruff", "format", "--line-length", "60", "--isolated", "greeter.py"]
