@@ -260,6 +260,12 @@ class InstalledSource:
     def _by_manifest(self, manifest: PluginManifest) -> Any:
         inner, _, class_name = (manifest.entry_point or "").partition(":")
         package = self.module if self._is_package() else self.module.rpartition(".")[0]
+        if not package and inner != self.module:  # a lock would know nothing of the other one
+            raise PluginLoadError(
+                f"the entry point of {self.distribution} names the module {self.module}, its manifest another one, "
+                f"{inner}; the entry point must name the module that the plugin is in",
+                file=str(manifest.file),
+            )
         name = f"{package}.{inner}" if package else inner
         return named_class(imported(lambda: importlib.import_module(name), name), class_name, name)
 

@@ -277,6 +277,21 @@ def test_without_an_init_they_are_those_of_the_folder(site: Path, value: str, ma
     assert registry.status()[0].content_hash == Contents(site / "acme").hash
 
 
+@pytest.mark.parametrize("value", ["acme_echo", "acme_echo:Echo"])
+def test_code_beside_a_single_module_that_no_lock_knows_is_not_loaded(site: Path, value: str) -> None:
+    other = "raise SystemExit('it was imported')\n"
+    files = {
+        "acme_echo.py": ECHO,
+        "dagstack.toml": MANIFEST + 'entry_point = "acme_other:Echo"\n',
+        "acme_other.py": other,
+    }
+    install(site, value, files)
+    registry = PluginRegistry()
+    assert registry.load_entry_points() == []
+    assert "the entry point must name the module that the plugin is in" in registry.status()[0].reason
+    assert "acme_other" not in sys.modules
+
+
 def test_those_of_a_single_module_are_it_and_its_manifest(site: Path) -> None:
     install(site, "acme_echo:Echo", {"acme_echo.py": ECHO, "dagstack.toml": MANIFEST, "other.py": ""})
     registry = PluginRegistry()
