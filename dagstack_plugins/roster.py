@@ -356,8 +356,10 @@ class Roster:
         """Let callers of a kind see what was refused before the kind was known."""
         with self._lock:
             for plugin in self._plugins:
-                if plugin.refused and plugin.kind == kind and (slot := self._catalogue.of_plugin(plugin)) is not None:
-                    slot.add(plugin)
+                if plugin.refused and plugin.kind == kind:
+                    mine = self._catalogue.of_plugin(plugin)
+                    for slot in self._catalogue.majors(kind).values():  # it may have stood in for its major elsewhere
+                        (slot.add if slot is mine else slot.remove)(plugin)
 
     def named(self, kind: str, name: str) -> Plugin | None:
         """The plugin of a kind and name; of several, the one that was not refused."""
@@ -397,11 +399,10 @@ class Roster:
         with self._lock:
             taken = self._catalogue.accepted(manifest.kind, manifest.name)
             # Nobody knows yet what those of an unknown kind are; of a known one, others may have the name meanwhile.
-            known = self._catalogue.majors(manifest.kind)
-            waiting = next((one for key, one in self._waiting.items() if key[:2] == manifest.key), None)
-            if taken is None and not known and waiting is not None:
+            if taken is None and not self._catalogue.majors(manifest.kind):
                 here = self._places.at(_places(source, manifest))
-                taken = waiting.plugin if waiting.plugin not in here else None
+                waiting = next((one.plugin for key, one in self._waiting.items() if key[:2] == manifest.key), None)
+                taken = waiting if waiting not in here else None
             return taken.location if taken is not None else None
 
     def _keep(self, source: Place, plugin: Plugin) -> None:

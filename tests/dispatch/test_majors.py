@@ -133,6 +133,17 @@ def test_a_routing_policy_belongs_to_one_major(registry: PluginRegistry) -> None
             registry.get_plugin("payment@1").charge("5")
 
 
+def test_what_is_refused_is_told_of_in_its_own_major_alone(tmp_path: Path) -> None:
+    (tmp_path / "dagstack.json").write_text(json.dumps({"plugin": manifest("card", 2)}))
+    (tmp_path / "plugin.py").write_text("no Python\n")
+    registry = PluginRegistry()
+    registry.add_hookspecs(Old)
+    registry.discover(tmp_path)
+    assert [plugin.name for plugin in registry.slot("payment@1").plugins] == ["card"]
+    registry.add_hookspecs(New)
+    assert [[plugin.name for plugin in slot.plugins] for slot in registry.slots("payment")] == [[], ["card"]]
+
+
 @pytest.mark.parametrize("first", [Old, New])
 def test_a_plugin_waits_for_its_major(first: type[HookSpec[Any, Any]], tmp_path: Path) -> None:
     for name, cls, major in (("cash", "charge(self, amount)", 1), ("card", "pay(self, sum)", 2)):
