@@ -141,6 +141,7 @@ def _code(name: str, kind: Kind) -> str:
 def _method(kind: Kind, hook: Hook) -> str:
     parameters, whole = _parameters(kind, hook)
     answer, returned = _answer(kind, hook, whole)
+    # All of them where one is: the manifest says `async` of the whole plugin, and the contract suite checks that.
     word = "async def" if _is_async(kind) else "def"
     lines = [f"    {word} {hook.name}({', '.join(['self', *parameters])}) -> {returned}:"]
     lines += textwrap.indent(docstring(hook.description or "What it does.", _WIDTH), "        ").splitlines()
