@@ -352,6 +352,23 @@ def test_code_of_many_small_steps_is_not_taken_for_slow(tmp_path: Path) -> None:
         assert result.ok, result.format_failures()
 
 
+def test_calls_that_wait_for_each_other_in_threads_are_not_taken_for_a_hang(tmp_path: Path) -> None:
+    """Eight threads at once take longer than one alone, so the time that is left says how often they are tried."""
+    code = """
+import threading, time
+class Serial:
+    def __init__(self):
+        self.lock = threading.Lock()
+    def execute(self, args):
+        with self.lock:
+            time.sleep(0.05)
+            return args
+"""
+    folder = write(tmp_path / "serial", 'execution_model = "thread_cpu_bound"\n', code)
+    [result] = run_contract_suite(manifest=folder, checks=["execution_model"], timeout=6)
+    assert result.status == "passed", result.reason
+
+
 def test_a_folder_behind_a_link(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\n\n\nclass Reads:\n    def execute(self, args):\n"

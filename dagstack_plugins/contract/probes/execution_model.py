@@ -182,11 +182,12 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -
             if time.monotonic() - begun > seconds * _SHARE:
                 break
     calls = calls[: len(expected)]
-    each = time.monotonic() - begun
-    rounds = max(1, min(_ROUNDS, int(seconds * (1 - 2 * _SHARE) / each)))
     sys.setswitchinterval(1e-6)
     until = begun + seconds * (1 - _SHARE)
-    for _ in range(rounds):
+    longest = time.monotonic() - begun  # a round has no less to do
+    rounds = 0
+    while rounds == 0 or (rounds < _ROUNDS and time.monotonic() + longest < until):
+        round_begun = time.monotonic()
         stage = Stage(subject, scratch)
         begin = threading.Barrier(_CALLERS)
 
@@ -206,6 +207,8 @@ def _in_threads(subject: Subject, scratch: Path, calls: Calls, seconds: float) -
             if answer.get("error", answer) != expected[number].get("error", expected[number]):
                 hook, payload = calls[number]
                 return Verdict.of([_raced(subject, hook, payload, expected[number], answer)])
+        rounds += 1
+        longest = max(longest, time.monotonic() - round_begun)
     return alone.verdict((), f"{_CALLERS} threads at once, {rounds} times")
 
 
