@@ -34,7 +34,8 @@ def plugin_config(plugin: Plugin, config: Mapping[str, Any]) -> Mapping[str, Any
     fill = filler(plugin.config_schema)
     checked: dict[str, Any] = dict(section) if fill is None else fill(dict(section))
     try:
-        faults = faults_of(config_validator(plugin.config_schema).iter_errors(checked), root=path)
+        declared = plugin.config_schema.get("properties", ())
+        faults = faults_of(config_validator(plugin.config_schema).iter_errors(checked), path, declared)
     except (TypeError, ValueError) as error:  # values that JSON has no form for
         raise _invalid(plugin, f"\n  - {path}: {error}") from None
     if faults:

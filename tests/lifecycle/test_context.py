@@ -86,6 +86,14 @@ async def test_a_section_is_checked_against_the_schema_and_defaults_are_filled_i
     assert "'url'" in host.status("missing").reason
 
 
+async def test_what_a_misspelt_key_was_likely_meant_to_be_is_told(host: Any) -> None:
+    properties = {"url": {"type": "string"}, "limit": {"type": "integer"}}
+    schema = {"type": "object", "required": ["url"], "additionalProperties": False, "properties": properties}
+    host.add("a", config_schema=schema)
+    await host.registry.setup_all(PluginContext(config={"part": {"a": {"urls": "x"}}}))
+    assert "unknown: 'urls' (did you mean 'url'?)" in host.status("a").reason
+
+
 @pytest.mark.parametrize(
     "config", [{"part": 7}, {"part": ["a"]}, {"part": {"a": "text"}}, {"part": {"a": [1]}}], ids=repr
 )
