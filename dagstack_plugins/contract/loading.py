@@ -1,4 +1,4 @@
-"""A host for tests: it loads single plugins, and calls them in the test's own process."""
+"""A host for tests: it loads a plugin, with what that depends on, and calls it in the test's own process."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.contract.neighbours import configured, neighbours, taken
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
-from dagstack_plugins.discovery.sources import FolderSource
 from dagstack_plugins.dispatch.proxy import Proxy
 from dagstack_plugins.manifest import PluginManifest, load_manifest
 from dagstack_plugins.registry import PluginRegistry
@@ -42,7 +43,7 @@ class TestHost:
         config: Mapping[str, Any] | None = None,
         hookspecs: Sequence[str | Path] = (),
     ) -> Proxy:
-        """Start a plugin.
+        """Start a plugin, and the plugins beside it that it depends on, with their configurations for tests.
 
         Args:
             plugin: its folder, or its class.
@@ -59,18 +60,26 @@ class TestHost:
         folder = given.folder if given is not None else None
         for path in [*hookspecs, *self._hookspecs] or nearest_kinds([folder or Path.cwd()]):
             registry.add_hookspecs(path)
-        if given is not None and folder is not None:
-            found = registry._take_one(FolderSource(folder, str(folder.resolve())), given)  # noqa: SLF001
-        else:
-            if manifest is None:
-                raise TypeError("a class is loaded with its manifest: load_plugin(Echo, manifest={…})")
+        if given is not None:
+            found = taken(registry, given)
+        elif manifest is not None:
             found = registry.register(plugin, manifest)
-        context = PluginContext({found.kind: {found.name: config}} if config is not None else None)
-        self._start(registry, context)
+        else:
+            raise TypeError("a class is loaded with its manifest: load_plugin(Echo, manifest={…})")
+        needed, _ = neighbours(found)
+        for one in needed:
+            taken(registry, one)
+        sections = configured(needed, self._folder())
+        if config is not None:
+            sections.setdefault(found.kind, {})[found.name] = config
+        self._start(registry, PluginContext(sections))
         for status in registry.status():
             if status.error is not None:
                 raise status.error
         return registry.get_plugin(*found.key)
+
+    def _folder(self) -> Path:
+        return Path(self._stack.enter_context(TemporaryDirectory(prefix="dagstack-")))
 
     def _start(self, registry: PluginRegistry, context: PluginContext) -> None:
         # In a thread: an async test has a loop running, which plugins can't live on while the test blocks it.

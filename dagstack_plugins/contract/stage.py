@@ -10,7 +10,7 @@ import os
 import pickle
 import shutil
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -26,12 +26,13 @@ from dagstack_plugins.contract.diary import enter
 from dagstack_plugins.contract.guard import guard_of_process
 from dagstack_plugins.contract.inputs import Strategy, strategy
 from dagstack_plugins.contract.loop import Loop
+from dagstack_plugins.contract.neighbours import configured, taken
 from dagstack_plugins.contract.outcome import Outcome
+from dagstack_plugins.contract.placeholders import filled_in
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict, unanswered
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.discovery.loading import LoadedFolder
-from dagstack_plugins.discovery.sources import FolderSource
 from dagstack_plugins.dispatch.implementation import invoker
 from dagstack_plugins.errors import PayloadInvalid, PluginRegistryError, TeardownErrors
 from dagstack_plugins.kinds.binding import bind
@@ -40,7 +41,6 @@ from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
-from dagstack_plugins.manifest import load_manifest
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.progress import NoProgress, ProgressSink
 from dagstack_plugins.registry import PluginRegistry
@@ -130,16 +130,13 @@ class Stage:
         manifest = subject.manifest
         if not self._as_declared and manifest.execution_model.endswith("_cpu_bound"):
             manifest = attrs.evolve(manifest, execution_model="sync")
-        for folder in subject.neighbours:
-            self._take(folder)
+        for neighbour in subject.neighbours:
+            taken(self.registry, neighbour)
         make, args = subject.source
         enter(self.scratch, "load")
         self._manifest = self.registry._take_one(make(*args), manifest)  # noqa: SLF001 - as a host that found it
         slots = self.registry.slots(manifest.kind)
         self._slot = next(slot for slot in slots if slot.accepted(manifest.name) is not None)
-
-    def _take(self, folder: Path) -> None:
-        self.registry._take_one(FolderSource(folder, str(folder.resolve())), load_manifest(folder))  # noqa: SLF001
 
     def filled(self, value: Any) -> Any:
         """A value with the folders of this host in place of ``${tmpdir}`` and ``${plugin}``."""
@@ -202,8 +199,10 @@ class Stage:
             self._load()
         self._resources = self._lendable()
         kind, name = self.subject.manifest.key
+        config = configured(self.subject.neighbours, self.given)
+        config.setdefault(kind, {})[name] = self.config
         context = PluginContext(
-            {kind: {name: self.config}} if self.config else {},
+            config,
             logging.getLogger("dagstack_plugins"),
             resources=self._resources,
             progress_sink=self._progress,
@@ -439,15 +438,3 @@ async def _called(call: Callable[[Any], Any], payload: Any) -> Any:
 
 async def _awaited(value: Any) -> Any:
     return await value
-
-
-def filled_in(value: Any, folder: Path, own: str) -> Any:
-    """A configuration or an example with its ``${tmpdir}`` and ``${plugin}`` filled in; the folder is made."""
-    if isinstance(value, Mapping):
-        return {key: filled_in(item, folder, own) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [filled_in(item, folder, own) for item in value]
-    if isinstance(value, str) and "${" in value:
-        folder.mkdir(exist_ok=True)
-        return value.replace("${tmpdir}", str(folder)).replace("${plugin}", own)
-    return value

@@ -12,17 +12,17 @@ from typing import Any
 
 import attrs
 
-from dagstack_plugins.discovery.folders import plugin_folders
+from dagstack_plugins.contract.neighbours import neighbours
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.discovery.sources import FolderSource, ObjectSource, Source
-from dagstack_plugins.errors import HookspecInvalid, ManifestInvalid, PluginLoadError
+from dagstack_plugins.errors import HookspecInvalid, PluginLoadError
 from dagstack_plugins.kinds.builtin import builtin_hookspec
 from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
 from dagstack_plugins.kinds.model import Kind
-from dagstack_plugins.manifest import Dependency, PluginManifest, read_manifest
+from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.parcels import packed
 from dagstack_plugins.resources.registry import ResourceRegistry
-from dagstack_plugins.wording import nearest, raised
+from dagstack_plugins.wording import raised
 
 Elsewhere = tuple[Callable[..., Source], tuple[Any, ...]]
 """How another process makes a source: a function, and its arguments."""
@@ -37,7 +37,7 @@ class Subject:
         source: how its class is found.
         own: the folder or package that its code lies in, or the one file.
         hookspecs: the hookspec files of its kind, and of those that it depends on.
-        neighbours: the folders of the plugins that it depends on.
+        neighbours: the manifests of the plugins that it depends on.
         missing: dependencies that were found nowhere.
         config: its configuration, before ``${tmpdir}`` and ``${plugin}`` are filled in.
         resources: what was handed over for it, each as a parcel of (value, factory).
@@ -49,7 +49,7 @@ class Subject:
     source: Elsewhere
     own: str
     hookspecs: tuple[Path, ...] = ()
-    neighbours: tuple[Path, ...] = ()
+    neighbours: tuple[PluginManifest, ...] = ()
     missing: tuple[str, ...] = ()
     config: Mapping[str, Any] = attrs.field(factory=dict)
     resources: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -109,13 +109,13 @@ def subject_of(
     """
     manifest = _without_links(manifest)
     source, own = _source(manifest, plugin_class)
-    neighbours, missing = _neighbours(manifest)
+    found, missing = neighbours(manifest)
     return Subject(
         manifest=manifest,
         source=source,
         own=own,
         hookspecs=tuple(_hookspecs(hookspecs, own)),
-        neighbours=neighbours,
+        neighbours=found,
         missing=missing,
         config=manifest.contract.get("config", {}) if config is None else config,
         resources=_parcels(resources),
@@ -237,38 +237,3 @@ def _given(resources: Mapping[str, Any] | ResourceRegistry | None) -> Mapping[st
 
 def _travels(value: Any) -> bool:
     return hasattr(type(value), "for_worker")
-
-
-# --- what it depends on ---------------------------------------------------------------------------------------------
-
-
-def _neighbours(manifest: PluginManifest) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Dependencies are looked for beside the plugin: where a host would find them too."""
-    if not manifest.depends_on:
-        return (), ()
-    known = list(_manifests_beside(manifest.folder)) if manifest.folder else []
-    found: dict[Path, None] = {}
-    missing: list[str] = []
-    waiting = list(manifest.depends_on)
-    while waiting:
-        need = waiting.pop()
-        one = next((one for one in known if _meant(need, one)), None)
-        if one is None:
-            missing.append(f"{need}{nearest(need.name, [other.name for other in known])}")
-        elif one.folder is not None and one.folder not in found and one.key != manifest.key:
-            found[one.folder] = None
-            waiting += one.depends_on
-    return tuple(found), tuple(missing)
-
-
-def _meant(need: Dependency, one: PluginManifest) -> bool:
-    return need.name == one.name and need.kind in (None, one.kind)
-
-
-def _manifests_beside(folder: Path) -> Iterator[PluginManifest]:
-    for file in plugin_folders(folder.parent):
-        if isinstance(file, Path):
-            try:
-                yield read_manifest(file)
-            except (ManifestInvalid, OSError):
-                continue

@@ -202,8 +202,17 @@ def test_an_excused_check_is_skipped_with_the_reason(tmp_path: Path) -> None:
     assert "excused: asks for HOME" in told
 
 
+ASKS = """
+class Asks:
+    def setup(self, ctx):
+        self.fine = ctx.registry.get_plugin("tool", "fine")
+
+    def execute(self, args):
+        return self.fine.execute(args)
+"""
 FIXTURES = """
 import pytest
+from dagstack_plugins import PluginUnavailable
 
 
 def test_the_suite(contract_suite):
@@ -232,8 +241,17 @@ def test_a_class(load_plugin):
     assert load_plugin(Now, manifest={**manifest, "resources": {"required": ["clock"]}}).execute() == 2000
 
 
+def test_one_with_what_it_depends_on(load_plugin):
+    assert load_plugin("plugins/asks").execute(a=1) == {"args": {"a": 1}}
+
+
+def test_one_without(load_plugin):
+    with pytest.raises(PluginUnavailable, match="depends_on 'ecko' fits no plugin"):
+        load_plugin("plugins/alone")
+
+
 def test_one_that_cannot_be_started(load_plugin):
-    with pytest.raises(Exception, match="config"):
+    with pytest.raises(PluginUnavailable, match="config"):
         load_plugin("plugins/needs")
     with pytest.raises(TypeError, match="manifest="):
         load_plugin(object)
@@ -245,9 +263,14 @@ def test_fixtures(tmp_path: Path) -> None:
     plugin(tmp_path / "plugins/reads", AMBIENT)
     plugin(tmp_path / "plugins/waits", ASYNC, 'execution_model = "async"\n')
     plugin(tmp_path / "plugins/needs", FINE, '[plugin.config_schema]\nrequired = ["a"]\ntype = "object"\n')
+    plugin(tmp_path / "plugins/asks", ASKS, 'depends_on = ["fine"]\n')
+    plugin(
+        tmp_path / "plugins/fine", FINE, '[plugin.config_schema]\nrequired = ["a"]\n[plugin.contract.config]\na = 1\n'
+    )
+    plugin(tmp_path / "plugins/alone", FINE, 'depends_on = ["ecko"]\n')
     (tmp_path / "test_fixtures.py").write_text(FIXTURES)
     status, told = run(tmp_path, "-W", "error::ResourceWarning")
-    assert (status, "5 passed" in told) == (0, True), told
+    assert (status, "7 passed" in told) == (0, True), told
 
 
 def test_paths_without_plugins_are_no_matter_where_the_ini_file_says_contracts(tmp_path: Path) -> None:

@@ -215,7 +215,12 @@ def test_dependencies_are_found_beside_the_plugin(tmp_path: Path) -> None:
     folder = write(tmp_path / "plugins/asks", 'depends_on = ["answers"]\n', code)
     told = run_contract_suite(manifest=folder, checks=["boundaries"]).format_failures()
     assert "it depends on answers, which is not beside it" in told
-    write(tmp_path / "plugins/answers", "", "class Answers:\n    def execute(self, args):\n        return len(args)\n")
+    code = (
+        "class Answers:\n    def setup(self, ctx):\n        self.more = ctx.config['more']\n\n"
+        "    def execute(self, args):\n        return len(args) + self.more\n"
+    )
+    needs = '[plugin.config_schema]\nrequired = ["more"]\n[plugin.contract.config]\nmore = 1\n'
+    write(tmp_path / "plugins/answers", needs, code)
     result = run_contract_suite(manifest=folder)
     assert result.ok, result.format_failures()
 
