@@ -15,12 +15,12 @@ from dagstack_plugins.kinds.model import Dispatch
 from dagstack_plugins.wording import shown
 
 _NAME: Final = re.compile("[a-z][a-z0-9_]*")
-_WHAT: Final = {
-    Dispatch.SINGLETON: "The active plugin answers.",
-    Dispatch.BROADCAST_COLLECT: "All plugins that have this hook answer; the caller gets the list.",
-    Dispatch.BROADCAST_NOTIFY: "All plugins that have this hook are told; nobody answers.",
-    Dispatch.CHAIN: "Each plugin gets what the one before it returned.",
-    Dispatch.CAPABILITY: "The plugin answers whose manifest lists the payload's language (supports_languages).",
+_WHO_ANSWERS: Final = {
+    Dispatch.SINGLETON: "the active plugin answers",
+    Dispatch.BROADCAST_COLLECT: "all plugins that have the hook answer, and the caller gets a list",
+    Dispatch.BROADCAST_NOTIFY: "all plugins that have the hook are told, and nobody answers",
+    Dispatch.CHAIN: "each plugin gets what the one before it returned",
+    Dispatch.CAPABILITY: "the plugin answers whose manifest lists the payload's language",
 }
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"type": "string", "description": "The text."}
@@ -60,8 +60,9 @@ def new_kind(name: str, hook: str = "run", dispatch: Dispatch = Dispatch.SINGLET
         "description: What plugins of this kind do.",
         "hooks:",
         f"  - name: {_plain(hook)}",
-        f"    dispatch: {dispatch}",
-        f"    description: {_WHAT[dispatch]}",
+        "    description: What it does.",
+        f"    dispatch: {dispatch}  # {_WHO_ANSWERS[dispatch]}",
+        "    async: false  # true: callers await it",
         f"    input_schema: schemas/{hook}.input.json",
         *([f"    output_schema: {output}"] if answers else []),
         *(["    match: {language: supports_languages}"] if dispatch is Dispatch.CAPABILITY else []),
