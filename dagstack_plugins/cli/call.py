@@ -88,7 +88,7 @@ def call(
 
 
 def _which_one(error: BaseException, registry: PluginRegistry, kind: str, hook: str) -> str:
-    if not isinstance(error, AmbiguousPlugin) or error.kind != kind:
+    if not isinstance(error, AmbiguousPlugin) or error.kind != kind.partition("@")[0]:
         return ""
     if registry.slot(kind).compiled.kind.hooks[hook].dispatch is not Dispatch.SINGLETON:
         return ""

@@ -75,7 +75,7 @@ def findings(found: Found) -> list[Finding]:
     faulty = {Path(file).parent.name for error in found.faulty if (file := getattr(error, "file", None))}
     blamed = [plugin for plugin in plugins if not (isinstance(plugin.error, KindUnknown) and plugin.kind in faulty)]
     wrong = [
-        *(finding for error in found.faulty for finding in _of_document(error)),
+        *(finding for error in found.faulty for finding in of_error(error)),
         *(finding for plugin in blamed for finding in _of_refused(plugin)),
         *_of_dependencies(plugins),
         *_of_choices(found.registry, {str(plugin.kind) for plugin in plugins if not plugin.refused}),
@@ -105,8 +105,13 @@ def _of_wraps(plugin: Plugin, registry: PluginRegistry) -> Iterator[str]:
                 yield f"chain_wrap names the {word} {name!r}, which nothing here has{nearest(name, known)}"
 
 
-def _of_document(error: PluginRegistryError, place: str = "") -> Iterator[Finding]:
-    """A finding for each fault of a manifest or hookspec; one for any other error."""
+def of_error(error: PluginRegistryError, place: str = "") -> Iterator[Finding]:
+    """A finding for each fault of a manifest or hookspec; one for any other error.
+
+    Args:
+        error: what a host meets.
+        place: the file or folder that it is in, where the error doesn't know.
+    """
     file = getattr(error, "file", None) or place
     for fault in getattr(error, "faults", ()) or [Fault("", str(error))]:
         yield _finding(error, file, fault.path, fault.line, fault.message)
@@ -134,7 +139,7 @@ def _of_refused(plugin: Plugin) -> Iterator[Finding]:
         file, line = _in_code(error, plugin.location)
         yield _finding(error, file, "", line, str(error))
     else:
-        yield from _of_document(error, plugin.location)
+        yield from of_error(error, plugin.location)
 
 
 def _field(error: PluginRegistryError, manifest: PluginManifest | None) -> str | None:

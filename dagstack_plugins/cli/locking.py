@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dagstack_plugins import durable
 from dagstack_plugins.cli.finding import complain_of_none
+from dagstack_plugins.cli.findings import of_error
 from dagstack_plugins.cli.options import FOLDER, examples, installed_option, json_option
 from dagstack_plugins.cli.output import complain, counted, safe, told_path, write, write_json
 from dagstack_plugins.discovery.folders import plugin_folders
@@ -54,24 +55,32 @@ def lock(paths: tuple[Path, ...], installed: bool, out: Path, as_json: bool) -> 
         except PluginRegistryError as error:
             faults.append(error)
     faults += [*_twice(found), *_inside(out.absolute(), found)]
-    for fault in faults:
-        complain(str(fault))
-    if faults:
-        complain(f"{told_path(out.absolute())} is left as it is", "note")
-        return 1
-    if not found:
-        complain_of_none(paths or (() if installed else (Path(),)), installed=installed)
+    if faults or not found:
+        for fault in faults:
+            complain(str(fault))
+        if faults:
+            complain(f"{told_path(out.absolute())} is left as it is", "note")
+        else:
+            complain_of_none(paths or (() if installed else (Path(),)), installed=installed)
+        if as_json:
+            _write_json(out, before, changed=False, faults=faults)
         return 1
     after = PluginLock.of((one.locked for one in found), out.absolute())
     changes = _changes(before, after)
     if changes or not out.exists():
         _write(Path(os.path.realpath(out)), after.to_toml())
     if as_json:
-        plugins = [attrs.asdict(one) for _, one in sorted(after.plugins.items())]
-        write_json({"file": str(out.absolute()), "plugins": plugins, "changed": bool(changes)})
+        _write_json(out, after, changed=bool(changes), faults=())
     else:
         write(*changes, Text(f"{told_path(out.absolute())}: {counted(len(found), 'plugin')}", "green"))
     return 0
+
+
+def _write_json(out: Path, lock: PluginLock, *, changed: bool, faults: Sequence[PluginRegistryError]) -> None:
+    """What the file holds now, and what kept it from being written anew."""
+    told = [attrs.asdict(finding) for fault in faults for finding in of_error(fault)]
+    plugins = [attrs.asdict(one) for _, one in sorted(lock.plugins.items())]
+    write_json({"file": str(out.absolute()), "plugins": plugins, "changed": changed, "faults": told})
 
 
 @attrs.frozen

@@ -69,6 +69,20 @@ def test_no_code_is_loaded(project: Any) -> None:
     assert project.run("lock", "--json", "plugins").json["plugins"][0]["name"] == "loud"
 
 
+def test_programs_are_told_of_faults_too(made: Any) -> None:
+    made.run("lock", "plugins")
+    made.plugin("odd", priorty=3)
+    done = made.run("lock", "--json", "plugins")
+    assert (done.status, done.json["changed"], len(done.json["plugins"])) == (1, False, 2)
+    [fault] = done.json["faults"]
+    assert (fault["error"], fault["path"], "did you mean 'priority'" in fault["message"]) == (
+        "ManifestInvalid",
+        "plugin.priorty",
+        True,
+    )
+    assert fault["file"].endswith("odd/dagstack.toml")
+
+
 def test_faulty_plugins_leave_the_lock_as_it_is(made: Any) -> None:
     made.run("lock", "plugins")
     before = (made.root / "dagstack.lock").read_text()
