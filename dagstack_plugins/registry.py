@@ -25,7 +25,6 @@ from dagstack_plugins.dispatch.routing import RoutingPolicy
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import (
     HookspecInvalid,
-    KindUnknown,
     PluginLoadError,
     PluginUnavailable,
     RuntimeNotSupported,
@@ -369,7 +368,7 @@ class PluginRegistry:
                 raise self._unknown_plugin(slot, name)
             return self._proxy((slot.address, name, frozenset()), lambda: plugin_proxy(self, table.kind, name))
         if not table.plugins:
-            raise self._nobody(slot)
+            raise table.nobody(next(iter(table.kind.hooks)))
         slot.read_environment()
         slot.check_choice()
         return self._proxy((slot.address, "", frozenset()), lambda: active_proxy(self, table.kind))
@@ -454,13 +453,6 @@ class PluginRegistry:
             found = "an `async def`" if callable(policy) else shown(policy)
             raise TypeError(f"a routing policy is a plain function that returns a plugin's name, found {found}")
         self.slot(kind).route(policy)
-
-    def _nobody(self, slot: Slot) -> KindUnknown | PluginUnavailable:
-        table = slot.table()
-        error = table.nobody(next(iter(table.kind.hooks)))
-        if others := [one.address for one in self.slots(table.kind.name) if one.table().plugins]:
-            error.add_note(f"plugins of this kind were made for {', '.join(others)}; name that in place of the kind")
-        return error
 
     def _unknown_plugin(self, slot: Slot, name: str) -> PluginUnavailable:
         error = slot.table().unknown_plugin(name)

@@ -57,12 +57,10 @@ class Catalogue:
         if compiled.kind.name == MIDDLEWARE:  # it is never wrapped itself, and goes round all others
             return Slot(compiled, self._home, self._looked_in, on_change=self._middleware_changed)
 
-        def elsewhere(name: str) -> bool:
-            mine = compiled.kind.major
-            others = (slot for major, slot in self._slots[compiled.kind.name].items() if major != mine)
-            return any(plugin.name == name for slot in others for plugin in slot.plugins)
+        def others() -> list[Slot]:
+            return [slot for major, slot in self._slots[compiled.kind.name].items() if major != compiled.kind.major]
 
-        return Slot(compiled, self._home, self._looked_in, self._middleware, elsewhere=elsewhere)
+        return Slot(compiled, self._home, self._looked_in, self._middleware, others=others)
 
     def _middleware(self) -> tuple[Plugin, ...]:
         if MIDDLEWARE not in self._slots:

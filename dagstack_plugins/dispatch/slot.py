@@ -56,7 +56,7 @@ class Slot:
         looked_in: tells where plugins were looked for, for messages.
         middleware: tells what goes round calls, outermost first; the same tuple until that changes.
         on_change: is told when a table is out of date.
-        elsewhere: tells whether another major of the kind has a plugin of a name.
+        others: the slots of the kind's other majors.
 
     Attributes:
         address: the kind's name and major version.
@@ -70,7 +70,7 @@ class Slot:
         looked_in: Callable[[], Sequence[str]],
         middleware: Callable[[], tuple[Plugin, ...]] = lambda: (),
         on_change: Callable[[], None] = lambda: None,
-        elsewhere: Callable[[str], bool] = lambda _: False,
+        others: Callable[[], Sequence[Slot]] = lambda: (),
     ) -> None:
         self.compiled = compiled
         self.address = compiled.kind.address
@@ -83,7 +83,7 @@ class Slot:
         self._looked_in = looked_in
         self._middleware = middleware
         self._on_change = on_change
-        self._elsewhere = elsewhere
+        self._others = others
         self._accepted: dict[str, Plugin] = {}
         self._lock = threading.RLock()
         self._table: Table | None = None
@@ -153,15 +153,18 @@ class Slot:
 
         return let_go
 
+    def has(self, name: str | None) -> bool:
+        """Whether a plugin of that name is there, a refused one included."""
+        return any(plugin.name == name for plugin in self.plugins)
+
     def read_environment(self) -> None:
         """Look whether the environment names the active plugin; done now and then, never in a call.
 
         A name that another major of the kind has a plugin of is meant for that one.
         """
         name = os.environ.get(self.variable) or None
-        mine = any(plugin.name == name for plugin in self.plugins)
-        meant = name is not None and (mine or not self._elsewhere(name))
-        self.choose(environment=name if meant else None)
+        others = [slot for slot in self._others() if slot.has(name)]
+        self.choose(environment=name if self.has(name) or not others else None)
 
     def check_choice(self) -> None:
         """Check that the plugin that the host chose exists.
@@ -188,13 +191,21 @@ class Slot:
                     self.plugins,
                     self.chosen,
                     self._home,
-                    self._looked_in(),
+                    self._absence,
                     policy=self.policy,
                     middleware=self._middleware(),
                     watchers=tuple(self._watchers),
                     watch=self.watch,
                 )
             return self._table
+
+    def _absence(self) -> str:
+        """Why there is no plugin, as far as one can tell."""
+        if others := [slot.address for slot in self._others() if slot.plugins]:
+            return f"those of this kind were made for {', '.join(others)}; name that in place of the kind"
+        if looked_in := self._looked_in():
+            return f"none was found in {', '.join(looked_in)}"
+        return "registry.discover(path) finds them"
 
     def changed(self) -> None:
         """Something that a table shows is different now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class Table:
         plugins: all its plugins, refused ones included.
         chosen: the name of the active plugin and where that was said, if it was.
         home: the loop that plugins live on.
-        looked_in: where plugins were looked for, for messages.
+        absence: tells why there is no plugin, where there is none.
         policy: chooses the active plugin at each call, if the host set one.
         middleware: what goes round calls, outermost first.
         watchers: those who monitor the kind's pluggy manager.
@@ -62,7 +62,7 @@ class Table:
         plugins: Sequence[Plugin],
         chosen: tuple[str, str] | None,
         home: HomeLoop,
-        looked_in: Sequence[str] = (),
+        absence: Callable[[], str],
         *,
         policy: RoutingPolicy | None = None,
         middleware: tuple[Plugin, ...] = (),
@@ -82,7 +82,7 @@ class Table:
         self.usable = tuple(plugin for plugin in self.plugins if plugin.usable)
         self.home = home
         self.has_plugins = bool(plugins)
-        self._looked_in = looked_in
+        self._absence = absence
         self._require = require
         self._watchers = watchers
         self._watch = watch
@@ -158,7 +158,7 @@ class Table:
                 self._everyone,
                 self.chosen,
                 self.home,
-                self._looked_in,
+                self._absence,
                 policy=self.policy,
                 middleware=self.middleware,
                 watchers=self._watchers,
@@ -173,12 +173,7 @@ class Table:
         """The error for a call that nobody can take."""
         kind = self.kind.name
         if not self.has_plugins:
-            where = (
-                f"none was found in {', '.join(self._looked_in)}"
-                if self._looked_in
-                else "registry.discover(path) finds them"
-            )
-            return KindUnknown(f"kind {kind!r} has no plugin: {where}", kind=kind, hook=hook)
+            return KindUnknown(f"kind {kind!r} has no plugin: {self._absence()}", kind=kind, hook=hook)
         return self.unavailable(f"no plugin of kind {kind!r} can take the call to {hook!r}", hook)
 
     def unavailable(self, message: str, hook: str | None = None, plugin: str | None = None) -> PluginUnavailable:

@@ -103,9 +103,9 @@ def test_a_newer_major_takes_nothing_from_who_calls_already() -> None:
         registry.add_hookspecs(New)
         assert before.charge("5") == "cash 5"
         assert registry.get_plugin("payment", "cash").charge("6") == "cash 6"
-        with pytest.raises(KindUnknown) as info:
-            registry.get_plugin("payment")
-        assert info.value.__notes__ == ["plugins of this kind were made for payment@1; name that in place of the kind"]
+        for call in (lambda: registry.get_plugin("payment"), lambda: registry.kind("payment").sync.pay("5")):
+            with pytest.raises(KindUnknown, match="no plugin: those of this kind were made for payment@1; name that"):
+                call()
 
 
 def test_a_major_that_is_not_known_is_told_with_those_that_are(registry: PluginRegistry) -> None:
@@ -123,6 +123,22 @@ def test_where_one_plugin_runs_at_a_time_it_is_one_of_each_major() -> None:
             registry.register(cls, manifest(f"{name}{major}", major, priority=9 if name == "high" else 1))
     with registry.running():
         assert [status.name for status in registry.status() if status.state == "ready"] == ["high1", "high2"]
+
+
+def test_middleware_goes_round_calls_of_both(registry: PluginRegistry) -> None:
+    seen = []
+
+    class Sees:
+        def before(self, kind: str, name: str, hook: str) -> None:
+            seen.append((kind, name, hook))
+
+    made = {"name": "sees", "kind": "horizontal_middleware", "runtime": "in_process", "core_version": ">=0"}
+    registry.register(Sees, made | {"chain_wrap": {"kinds": ["payment"]}})
+    with registry.running():
+        registry.get_plugin("payment@1").charge("5")
+        registry.get_plugin("payment").pay("5")
+        assert registry.kind("payment@1").told() == ["cash"]
+    assert seen == [("payment", "cash", "charge"), ("payment", "card", "pay"), ("payment", "cash", "told")]
 
 
 def test_a_routing_policy_belongs_to_one_major(registry: PluginRegistry) -> None:
