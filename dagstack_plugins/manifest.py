@@ -373,15 +373,38 @@ def manifest_schema() -> dict[str, Any]:
     return deepcopy(schema())
 
 
+def config_schema_file(file: Path) -> str | None:
+    """The file that a manifest names as its ``config_schema``, by its name; ``None`` if it names none.
+
+    Args:
+        file: the manifest's file; whoever reads it whole is told what is wrong with it.
+    """
+    try:
+        document = _document(_source(decoded(file.read_bytes()), file))
+    except (OSError, Unreadable):
+        return None
+    named = reach(document, ("plugin", "config_schema"))
+    return named if isinstance(named, str) else None
+
+
 def _from_text(text: str, file: Path) -> PluginManifest:
-    source = Source(file, text, "JSON" if file.suffix == ".json" else "TOML", _ABOVE if file.name == _PYPROJECT else ())
-    document = parsed(text, source.language)
-    if source.above:
-        table = reach(document, (*_ABOVE, "plugin"))
-        document = {} if table is None else {"plugin": table}
+    source = _source(text, file)
+    document = _document(source)
     if not isinstance(document, dict) or "plugin" not in document:
         raise unreadable(source, how_to_begin(document, source))
     return _checked(document, source, file.parent)
+
+
+def _source(text: str, file: Path) -> Source:
+    return Source(file, text, "JSON" if file.suffix == ".json" else "TOML", _ABOVE if file.name == _PYPROJECT else ())
+
+
+def _document(source: Source) -> Any:
+    document = parsed(source.text, source.language)
+    if not source.above:
+        return document
+    table = reach(document, (*_ABOVE, "plugin"))
+    return {} if table is None else {"plugin": table}
 
 
 def _speaks_of_plugin(pyproject: Path) -> bool:

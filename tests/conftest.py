@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +20,47 @@ def no_choice_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests chooses no plugins."""
     for name in [name for name in os.environ if name.startswith("DAGSTACK_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed distributions."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if not name.startswith("dagstack"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def install(site: Path) -> Callable[..., Path]:
+    """Install a distribution: ``install(name, {entry point: value}, {file: text})``."""
+
+    def write(
+        name: str,
+        entries: Mapping[str, str],
+        files: Mapping[str, str],
+        *,
+        group: str = "dagstack.plugins",
+        metadata: bool = True,
+    ) -> Path:
+        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+        told = {
+            **files,
+            f"{info.name}/entry_points.txt": f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()),
+        }
+        if metadata:
+            told[f"{info.name}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        for path, text in told.items():
+            file = site / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        return site
+
+    return write
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.discovery.sources import InstalledSource
 from dagstack_plugins.errors import PluginLoadError
-from dagstack_plugins.manifest import find_manifest
+from dagstack_plugins.manifest import config_schema_file, find_manifest
 
 
 def installed_plugins(group: str) -> Iterator[tuple[InstalledSource, Path | PluginLoadError]]:
@@ -102,7 +102,7 @@ def _manifest(entry: EntryPoint, distribution: str, module: str) -> Path:
 
 
 def _contents(module: str, manifest: Path) -> Contents:
-    """The files of an installed plugin: its top-level package, or its folder, or one module and its manifest.
+    """The files of an installed plugin: its top-level package, or its folder, or one module, its manifest and schema.
 
     A namespace, which several distributions share, is none's own; the package or folder below it is.
     """
@@ -114,7 +114,8 @@ def _contents(module: str, manifest: Path) -> Contents:
     if len(specs) > 1 or last.origin is None:
         return Contents(manifest.parent)
     # Beside a module at the top lie those of everybody else.
-    return Contents(manifest.parent, tuple({Path(last.origin).name, manifest.name}))
+    schema = config_schema_file(manifest)
+    return Contents(manifest.parent, tuple({Path(last.origin).name, manifest.name, *([schema] if schema else [])}))
 
 
 def _find_spec(module: str) -> ModuleSpec | None:

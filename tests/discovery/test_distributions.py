@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,42 +32,6 @@ GROUP = "dagstack.plugins"
 def manifest(name: str = "echo", **fields: str) -> str:
     known = {"name": name, "kind": "tool", "core_version": ">=0.1", "runtime": "in_process"} | fields
     return "[plugin]\n" + "".join(f'{key} = "{value}"\n' for key, value in known.items())
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed distributions."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - before:
-        if not name.startswith("dagstack"):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def install(site: Path) -> Install:
-    """Install a distribution: ``install(name, {entry point: value}, {file: text})``."""
-
-    def write(
-        name: str, entries: Mapping[str, str], files: Mapping[str, str], *, group: str = GROUP, metadata: bool = True
-    ) -> Path:
-        info = site / f"{name.replace('-', '_')}-1.0.dist-info"
-        told = {
-            **files,
-            f"{info.name}/entry_points.txt": f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()),
-        }
-        if metadata:
-            told[f"{info.name}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        for path, text in told.items():
-            file = site / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(text))
-        return site
-
-    return write
 
 
 def only_status(registry: PluginRegistry) -> PluginStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from dagstack_plugins import (
     PluginUntrusted,
 )
 from dagstack_plugins.contents import Contents
+
+Install = Callable[..., Path]
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 HASH = st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256:{}".format)
@@ -232,35 +234,12 @@ def test_capabilities_that_the_host_does_not_allow(write: Callable[..., Path]) -
 # --- installed plugins ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - before:
-        if not name.startswith("dagstack"):
-            del sys.modules[name]
-
-
-def install(site: Path, value: str, files: dict[str, str]) -> None:
-    info = site / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[dagstack.plugins]\necho = {value}\n")
-    for path, text in files.items():
-        file = site / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-
-
 MANIFEST = '[plugin]\nname = "echo"\nkind = "tool"\nruntime = "in_process"\ncore_version = ">=0.1"\n'
 
 
-def test_the_files_of_an_installed_plugin_are_those_of_its_package(site: Path) -> None:
+def test_the_files_of_an_installed_plugin_are_those_of_its_package(site: Path, install: Install) -> None:
     files = {"acme/__init__.py": "", "acme/plugin.py": ECHO, "acme/dagstack.toml": MANIFEST, "acme/helper.py": ""}
-    install(site, "acme.plugin:Echo", {**files, "other.py": ""})
+    install("acme", {"echo": "acme.plugin:Echo"}, {**files, "other.py": ""})
     expected = Contents(site / "acme").hash
     registry = PluginRegistry(lock=PluginLock.of([LockedPlugin(kind="tool", name="echo", content_hash=expected)]))
     assert registry.load_entry_points()
@@ -270,30 +249,36 @@ def test_the_files_of_an_installed_plugin_are_those_of_its_package(site: Path) -
 
 
 @pytest.mark.parametrize(("value", "manifest"), [("acme.plugin:Echo", ""), ("acme", 'entry_point = "plugin:Echo"\n')])
-def test_without_an_init_they_are_those_of_the_folder(site: Path, value: str, manifest: str) -> None:
-    install(site, value, {"acme/plugin.py": ECHO, "acme/dagstack.toml": MANIFEST + manifest, "acme/helper.py": ""})
+def test_without_an_init_they_are_those_of_the_folder(site: Path, install: Install, value: str, manifest: str) -> None:
+    install(
+        "acme",
+        {"echo": value},
+        {"acme/plugin.py": ECHO, "acme/dagstack.toml": MANIFEST + manifest, "acme/helper.py": ""},
+    )
     registry = PluginRegistry()
     assert registry.load_entry_points()
     assert registry.status()[0].content_hash == Contents(site / "acme").hash
 
 
 @pytest.mark.parametrize("value", ["acme_echo", "acme_echo:Echo"])
-def test_code_beside_a_single_module_that_no_lock_knows_is_not_loaded(site: Path, value: str) -> None:
+def test_code_beside_a_single_module_that_no_lock_knows_is_not_loaded(install: Install, value: str) -> None:
     other = "raise SystemExit('it was imported')\n"
     files = {
         "acme_echo.py": ECHO,
         "dagstack.toml": MANIFEST + 'entry_point = "acme_other:Echo"\n',
         "acme_other.py": other,
     }
-    install(site, value, files)
+    install("acme", {"echo": value}, files)
     registry = PluginRegistry()
     assert registry.load_entry_points() == []
     assert "the entry point must name the module that the plugin is in" in registry.status()[0].reason
     assert "acme_other" not in sys.modules
 
 
-def test_those_of_a_single_module_are_it_and_its_manifest(site: Path) -> None:
-    install(site, "acme_echo:Echo", {"acme_echo.py": ECHO, "dagstack.toml": MANIFEST, "other.py": ""})
+def test_those_of_a_single_module_are_it_its_manifest_and_its_schema(site: Path, install: Install) -> None:
+    schema = 'config_schema = "echo.json"\n'
+    files = {"acme_echo.py": ECHO, "dagstack.toml": MANIFEST + schema, "echo.json": "{}", "other.py": ""}
+    install("acme", {"echo": "acme_echo:Echo"}, files)
     registry = PluginRegistry()
     assert registry.load_entry_points()
-    assert registry.status()[0].content_hash == Contents(site, ("acme_echo.py", "dagstack.toml")).hash
+    assert registry.status()[0].content_hash == Contents(site, ("acme_echo.py", "dagstack.toml", "echo.json")).hash
