@@ -85,6 +85,16 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def dot_string(text: str) -> str:
+    """A text in the language of Graphviz."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def mermaid_string(text: str) -> str:
+    """A text in the language of Mermaid, which knows no backslashes, but characters by their numbers."""
+    return '"' + "".join(char if char.isalnum() or char in "/_-. " else f"#{ord(char)};" for char in text) + '"'
+
+
 def dotted(path: Iterable[str | int], root: str = "$", *, toml: bool = False) -> str:
     """A path as users write it: ``$.items[2].name``; with ``root=""`` it starts without a dot.
 

@@ -10,6 +10,7 @@ import attrs
 from dagstack_plugins.cli.dependencies import Dependencies
 from dagstack_plugins.cli.output import safe
 from dagstack_plugins.plugin import Plugin
+from dagstack_plugins.wording import dot_string, mermaid_string
 
 
 class Mark(Enum):
@@ -80,19 +81,15 @@ def as_dot(drawing: Drawing) -> str:
             "digraph plugins {",
             "  rankdir=LR;",
             "  node [shape=box];",
-            *(f"  {_dot_string(name)}{styles[mark]};" for name, mark in drawing.nodes.items()),
+            *(f"  {dot_string(safe(name))}{styles[mark]};" for name, mark in drawing.nodes.items()),
             *(
-                f"  {_dot_string(name)} -> {_dot_string(one)};"
+                f"  {dot_string(safe(name))} -> {dot_string(safe(one))};"
                 for name, needed in drawing.edges.items()
                 for one in needed
             ),
             "}",
         ]
     )
-
-
-def _dot_string(name: str) -> str:
-    return '"' + safe(name).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def as_mermaid(drawing: Drawing) -> str:
@@ -103,14 +100,9 @@ def as_mermaid(drawing: Drawing) -> str:
     return "\n".join(
         [
             "flowchart LR",
-            *(f"  {ids[name]}[{_mermaid_string(name)}]" for name in drawing.nodes),
+            *(f"  {ids[name]}[{mermaid_string(safe(name))}]" for name in drawing.nodes),
             *(f"  {ids[name]} --> {ids[one]}" for name, needed in drawing.edges.items() for one in needed),
             *(["  classDef refused stroke-dasharray: 5 5", "  classDef missing stroke: red"] if marked else []),
             *(f"  class {node} {style}" for node, style in marked),
         ]
     )
-
-
-def _mermaid_string(name: str) -> str:
-    # Mermaid knows no backslashes; it takes characters by their numbers.
-    return '"' + "".join(char if char.isalnum() or char in "/_-. " else f"#{ord(char)};" for char in safe(name)) + '"'
