@@ -11,6 +11,7 @@ import click
 from mkdocs.structure.files import File, Files
 
 import dagstack_plugins
+import dagstack_plugins.dag as dag
 from dagstack_plugins.cli.app import NAME, commands
 from dagstack_plugins.kinds.builtin import builtin_hookspecs
 from dagstack_plugins.kinds.emit.markdown import emit_markdown
@@ -107,7 +108,13 @@ def python_page() -> str:
         for module, names in dagstack_plugins._NAMES.items():
             if module.partition(".")[0] in rooms:
                 lines += [f"::: dagstack_plugins.{module}.{name}\n" for name in names]
+    lines += ["## Graphs", "", "These are imported from `dagstack_plugins.dag`.", ""]
+    lines += [f"::: {_home(dag, name)}.{name}\n" for name in dag.__all__ if not name.lower().startswith("dagron")]
     return "\n".join(lines)
+
+
+def _home(package: Any, name: str) -> str:
+    return str(getattr(package, name).__module__)
 
 
 def errors_page() -> str:

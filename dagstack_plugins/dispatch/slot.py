@@ -40,6 +40,10 @@ class Linked(Protocol):
     def unlink(self) -> None:
         """Ask again before the next call."""
 
+
+class Held(Linked, Protocol):
+    """One that calls plugins."""
+
     def hold(self) -> Any:
         """Enter for one call."""
 
@@ -227,7 +231,7 @@ class Slot:
             dispatcher.link(self.table())
             self._linked.add(dispatcher)
 
-    def hold(self, dispatcher: Linked) -> Any:
+    def hold(self, dispatcher: Held) -> Any:
         """Link a dispatcher, and enter for one call, at once."""
         with self._lock:
             self.link(dispatcher)

@@ -243,6 +243,11 @@ class BackgroundLoop:
         self._ended = False
         self._thread = threading.Thread(target=self._serve, name="dagstack-plugins-loop", daemon=True)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop."""
+        return self._loop
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         while not self._ended:

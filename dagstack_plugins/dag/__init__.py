@@ -1,0 +1,63 @@
+"""Graphs of tasks: built, run, watched by plugins, stopped at gates.
+
+Seven events tell how a graph is built and run. Callbacks, ``DagPlugin``s and plugins of kind ``dag_listener`` hear
+them in one order.
+"""
+
+from __future__ import annotations
+
+from dagstack_plugins.dag.errors import (
+    DagError,
+    GateDecided,
+    GateError,
+    GateRejected,
+    GateTimeout,
+    GateUnknown,
+    GraphCycle,
+    GraphInvalid,
+    NodeTimeout,
+)
+from dagstack_plugins.dag.events import HookContext, HookEvent
+from dagstack_plugins.dag.executor import DAGExecutor
+from dagstack_plugins.dag.gates import ApprovalGate, GateController, GateStatus
+from dagstack_plugins.dag.graph import DAG, DAGBuilder
+from dagstack_plugins.dag.hooks import HookRegistry
+from dagstack_plugins.dag.plugins import DagPlugin, PluginManager, dag_plugin, default_manager
+from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
+from dagstack_plugins.dag.tasks import plugin_task
+
+DagronPlugin = DagPlugin
+"""The name that such plugins had first."""
+dagron_plugin = dag_plugin
+"""The name that the decorator had first."""
+
+__all__ = [
+    "DAG",
+    "ApprovalGate",
+    "DAGBuilder",
+    "DAGExecutor",
+    "DagError",
+    "DagPlugin",
+    "DagronPlugin",
+    "ExecutionResult",
+    "GateController",
+    "GateDecided",
+    "GateError",
+    "GateRejected",
+    "GateStatus",
+    "GateTimeout",
+    "GateUnknown",
+    "GraphCycle",
+    "GraphInvalid",
+    "HookContext",
+    "HookEvent",
+    "HookRegistry",
+    "NodeResult",
+    "NodeStatus",
+    "NodeTimeout",
+    "PluginManager",
+    "dag_plugin",
+    "dagron_plugin",
+    "default_manager",
+    "plugin_task",
+]

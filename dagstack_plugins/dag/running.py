@@ -1,0 +1,450 @@
+"""One run of a graph: nodes begin as soon as those that they wait for have ended.
+
+Plain functions run in threads, the workers. What a task returns to be awaited is awaited on an event loop,
+and no worker waits for it. The thread that drives the run only looks at the clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import inspect
+import itertools
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import attrs
+
+from dagstack_plugins.dag.errors import GateRejected, GateTimeout, NodeTimeout
+from dagstack_plugins.dag.events import HookContext, HookEvent
+from dagstack_plugins.dag.gates import DECIDED, GateController
+from dagstack_plugins.dag.graph import DAG
+from dagstack_plugins.dag.hooks import HookRegistry
+from dagstack_plugins.dag.plan import Plan, arguments
+from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
+from dagstack_plugins.dag.tasks import Task
+from dagstack_plugins.dag.workers import LOST, Workers
+from dagstack_plugins.runtimes.home import BackgroundLoop
+
+_log: Final = logging.getLogger("dagstack_plugins")
+_WORKERS: Final = min(32, (os.cpu_count() or 1) + 4)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How graphs are run.
+
+    Attributes:
+        hooks: who hears of it.
+        gates: the gates of nodes.
+        max_workers: how many plain functions run at once.
+        fail_fast: whether nothing begins any more after a failure.
+        timeout: seconds that one attempt may take.
+        retries: how often a task that raised is tried again.
+    """
+
+    hooks: HookRegistry | None = None
+    gates: GateController | None = None
+    max_workers: int | None = None
+    fail_fast: bool = True
+    timeout: float | None = None
+    retries: int = 0
+
+
+# Made for every node: attrs' frozen classes would take several times as long.
+@attrs.define(eq=False)
+class _Attempt:
+    """A node that runs.
+
+    Attributes:
+        node: its number.
+        number: which attempt it is, from 1.
+        started_at: when the first one began.
+        begun: the same, on the clock that durations are taken from.
+        over: whether somebody settled it: it ended, or was given up.
+        task: the coroutine's task, if it is one.
+        thread: the worker that it runs in, where that may be given up.
+    """
+
+    node: int
+    number: int
+    started_at: datetime
+    begun: float
+    over: bool = False
+    task: asyncio.Task[Any] | None = None
+    thread: threading.Thread | None = None
+
+
+class Run:
+    """One run.
+
+    Args:
+        dag: the graph.
+        plan: the graph and its tasks as numbers.
+        settings: how it is run.
+        loop: where coroutines run; left out, on a loop of the run's own.
+
+    Attributes:
+        id: identifies the run.
+        was_cancelled: whether somebody ended it early.
+    """
+
+    def __init__(self, dag: DAG, plan: Plan, settings: Settings, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.id = uuid.uuid4().hex
+        self.was_cancelled = False
+        self._dag = dag
+        self._plan = plan
+        self._settings = settings
+        self._hooks = settings.hooks
+        self._gates = settings.gates
+        self._context = contextvars.copy_context()
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)
+        self._telling = threading.RLock()
+        self._needs = list(plan.needs)
+        self._begun = bytearray(len(plan.names))
+        self._results: list[Any] = [None] * len(plan.names)
+        self._left = len(plan.names)
+        self._workers = Workers(self._lock, self._step, self._admitted, settings.max_workers or _WORKERS)
+        self._gated = {plan.places[name] for name in self._gate_names() if name in plan.places}
+        self._deadlines: list[tuple[float, int, _Attempt | str]] = []
+        self._number = itertools.count()
+        self._at_gate: dict[str, int] = {}
+        self._awaited: set[_Attempt] = set()
+        self._loop = loop
+        self._own_loop: BackgroundLoop | None = None
+
+    # The whole of it
+
+    def drive(self) -> ExecutionResult:
+        """Run the graph, and block until every node has ended."""
+        begun = time.perf_counter()
+        unwatch = self._gates.watch(self._gate_changed) if self._gates is not None else lambda: None
+        try:
+            if self._gates is not None:
+                self._gates.begin_run()
+            self._tell(HookEvent.PRE_EXECUTE)
+            self._workers.give(*(node for node, count in enumerate(self._plan.needs) if not count))
+            self._wait()
+        except BaseException:  # a user's interrupt
+            self.cancel()
+            self._wait()
+            raise
+        finally:
+            unwatch()
+            self._close()
+            result = self._result(time.perf_counter() - begun)
+            self._tell(HookEvent.POST_EXECUTE, execution_result=result)
+        return result
+
+    def cancel(self) -> None:
+        """Begin no more nodes, and cancel coroutines; plain functions that run are waited for."""
+        with self._lock:
+            if not self._left:
+                return
+            self.was_cancelled = True
+            self._begin_no_more()
+            awaited = list(self._awaited)
+            self._news.notify_all()
+        for attempt in awaited:
+            self._cancel_task(attempt)
+
+    def _result(self, seconds: float) -> ExecutionResult:
+        # Only an interrupted run that was given up has nodes without a result.
+        ended = [
+            NodeResult(name, NodeStatus.CANCELLED) if result is None else result
+            for name, result in zip(self._plan.names, self._results, strict=True)
+        ]
+        by_name = {result.name: result for result in ended}
+        return ExecutionResult(self.id, by_name, seconds, was_cancelled=self.was_cancelled)
+
+    def _close(self) -> None:
+        if self._gates is not None:
+            for name in list(self._at_gate):
+                self._gates.reset(name)
+        # With nodes left, the run was given up, and nobody knows when its tasks end.
+        self._workers.close(wait=not self._left)
+        if self._own_loop is not None:
+            self._own_loop.__exit__()
+
+    def _tell(self, event: HookEvent, name: str | None = None, **told: Any) -> None:
+        """Fire an event. Events of a run come one at a time, so that callbacks need no locks."""
+        if self._hooks is None or not self._hooks.heard(event):
+            return
+        context = HookContext(event=event, dag=self._dag, node_name=name, run_id=self.id, **told)
+        with self._telling:
+            try:
+                self._hooks.fire(context)
+            except Exception:  # of warnings that were made errors: whoever wants them so must not lose the run
+                _log.exception("a callback failed in %s", event)
+
+    # Time
+
+    def _wait(self) -> None:
+        """Until every node has ended; those that take too long are given up."""
+        while True:
+            with self._news:
+                if not self._left:
+                    return
+                expired = self._expired()
+                if not expired:
+                    self._news.wait(self._seconds_left())
+                    continue
+            for one in expired:
+                if isinstance(one, str):
+                    assert self._gates is not None
+                    self._gates.expire(one)
+                else:
+                    self._give_up(one)
+
+    def _expired(self) -> list[_Attempt | str]:
+        now, found = time.monotonic(), []
+        while self._deadlines and (self._deadlines[0][0] <= now or self._is_over(self._deadlines[0][2])):
+            one = heapq.heappop(self._deadlines)[2]
+            if not self._is_over(one):
+                found.append(one)
+        return found
+
+    def _is_over(self, one: _Attempt | str) -> bool:
+        return one not in self._at_gate if isinstance(one, str) else one.over
+
+    def _seconds_left(self) -> float | None:
+        return max(0.0, self._deadlines[0][0] - time.monotonic()) if self._deadlines else None
+
+    def _expect(self, deadline: float, one: _Attempt | str) -> None:
+        with self._news:
+            heapq.heappush(self._deadlines, (deadline, next(self._number), one))
+            if self._deadlines[0][2] is one:
+                self._news.notify_all()
+
+    def _give_up(self, attempt: _Attempt) -> None:
+        if not self._settle(attempt):
+            return
+        if attempt.thread is None:
+            self._cancel_task(attempt)
+        else:
+            self._workers.lose(attempt.thread)
+            _log.warning("node %r still runs in a thread that nobody waits for", self._plan.names[attempt.node])
+        name, seconds = self._plan.names[attempt.node], time.perf_counter() - attempt.begun
+        error = NodeTimeout(f"node {name!r} took longer than timeout = {self._settings.timeout:g} s")
+        result = NodeResult(name, NodeStatus.TIMED_OUT, None, error, attempt.started_at, seconds, attempt.number)
+        self._settled(attempt.node, result, by_worker=False)
+
+    # One node; each step of a worker returns the next thing that it is to do
+
+    def _admitted(self, thing: Any) -> bool:
+        """Whether a node that comes up is still to run; those at gates, and what is no node, see for themselves."""
+        if type(thing) is not int or thing in self._gated:
+            return True
+        if self._results[thing] is not None:
+            return False
+        self._begun[thing] = 1
+        return True
+
+    def _step(self, thing: Any) -> Any:
+        if type(thing) is not int:
+            return thing()
+        if thing in self._gated:
+            return self._come_to_gate(thing)
+        return self._first_attempt(thing)
+
+    def _first_attempt(self, node: int) -> Any:
+        self._tell(HookEvent.PRE_NODE, self._plan.names[node])
+        return self._attempt(_Attempt(node, 1, datetime.now(UTC), time.perf_counter()))
+
+    def _attempt(self, attempt: _Attempt) -> Any:
+        plan, node = self._plan, attempt.node
+        while True:
+            if self._settings.timeout is not None:
+                attempt.thread = threading.current_thread()
+                self._expect(time.monotonic() + self._settings.timeout, attempt)
+            context = self._context.copy()
+            value, error = _called(context, plan.tasks[node], arguments(plan.takes[node], self._results))
+            if error is None and hasattr(type(value), "__await__"):
+                return self._await(attempt, value, context)
+            if not self._settle(attempt):
+                return LOST
+            if error is None:
+                return self._ended(attempt, NodeStatus.SUCCEEDED, value)
+            if (another := self._another(attempt)) is None:
+                return self._ended(attempt, NodeStatus.FAILED, error=error)
+            attempt = another
+
+    def _another(self, attempt: _Attempt) -> _Attempt | None:
+        """What is tried after an attempt that failed, if anything is."""
+        if attempt.number > self._settings.retries or self.was_cancelled:
+            return None
+        return _Attempt(attempt.node, attempt.number + 1, attempt.started_at, attempt.begun)
+
+    def _settle(self, attempt: _Attempt) -> bool:
+        """Whether it is ours to say what became of an attempt: only one says it."""
+        if self._settings.timeout is None:  # nobody else would
+            return True
+        with self._lock:
+            if attempt.over:
+                return False
+            attempt.over = True
+            return True
+
+    def _ended(
+        self, attempt: _Attempt, status: NodeStatus, value: Any = None, error: BaseException | None = None
+    ) -> Any:
+        seconds = time.perf_counter() - attempt.begun
+        name = self._plan.names[attempt.node]
+        result = NodeResult(name, status, value, error, attempt.started_at, seconds, attempt.number)
+        return self._settled(attempt.node, result)
+
+    def _settled(self, node: int, result: NodeResult, *, by_worker: bool = True) -> Any:
+        if result.status is NodeStatus.SUCCEEDED:
+            self._tell(HookEvent.POST_NODE, result.name, node_result=result)
+        elif result.status is not NodeStatus.CANCELLED:
+            self._tell(HookEvent.ON_ERROR, result.name, node_result=result, error=result.error)
+        with self._lock:
+            self._results[node] = result
+            self._left -= 1
+            ready: list[int] = []
+            if result.status is NodeStatus.SUCCEEDED:
+                for one in self._plan.dependents[node]:
+                    self._needs[one] -= 1
+                    if not self._needs[one]:
+                        ready.append(one)
+            else:
+                self._skip_after(node, result.error)
+                if self._settings.fail_fast:
+                    self._begin_no_more()
+            if not self._left:
+                self._news.notify_all()
+            return self._workers.go_on(ready) if by_worker else self._workers.put(ready)
+
+    def _skip_after(self, node: int, error: BaseException | None) -> None:
+        waiting = list(self._plan.dependents[node])
+        while waiting:
+            one = waiting.pop()
+            if self._results[one] is None:
+                self._results[one] = NodeResult(self._plan.names[one], NodeStatus.SKIPPED, error=error)
+                self._left -= 1
+                waiting += self._plan.dependents[one]
+
+    def _begin_no_more(self) -> None:
+        for node, result in enumerate(self._results):
+            if result is None and not self._begun[node]:
+                self._results[node] = NodeResult(self._plan.names[node], NodeStatus.CANCELLED)
+                self._left -= 1
+
+    # Coroutines
+
+    def _await(self, attempt: _Attempt, value: Awaitable[Any], context: contextvars.Context) -> Any:
+        with self._lock:
+            if attempt.over:  # given up before it came to awaiting, and its worker with it
+                _drop(value)
+                return LOST
+            attempt.thread = None
+            self._awaited.add(attempt)
+            if self._loop is None:
+                self._own_loop = BackgroundLoop().__enter__()
+                self._loop = self._own_loop.loop
+        loop = self._loop
+
+        def start() -> None:
+            # A coroutine as it is: one that is cancelled before it began would else be left alone, which Python tells.
+            coroutine = value if inspect.iscoroutine(value) else _awaited(value)
+            attempt.task = loop.create_task(coroutine, context=context)
+            attempt.task.add_done_callback(done)
+            if self.was_cancelled or attempt.over:
+                attempt.task.cancel()
+
+        def done(task: asyncio.Task[Any]) -> None:
+            self._awaited.discard(attempt)
+            if task.cancelled():
+                self._workers.give(partial(self._outcome, attempt, error=asyncio.CancelledError()))
+            elif (error := task.exception()) is not None:
+                self._workers.give(partial(self._outcome, attempt, error=error))
+            else:
+                self._workers.give(partial(self._outcome, attempt, task.result()))
+
+        try:
+            loop.call_soon_threadsafe(start)
+        except RuntimeError as error:  # the loop was closed under the run
+            _drop(value)
+            self._workers.give(partial(self._outcome, attempt, error=error))
+        return None
+
+    def _outcome(self, attempt: _Attempt, value: Any = None, error: BaseException | None = None) -> Any:
+        if not self._settle(attempt):
+            return None
+        if error is None:
+            return self._ended(attempt, NodeStatus.SUCCEEDED, value)
+        if self.was_cancelled and isinstance(error, asyncio.CancelledError):
+            return self._ended(attempt, NodeStatus.CANCELLED, error=error)
+        another = self._another(attempt)
+        return self._ended(attempt, NodeStatus.FAILED, error=error) if another is None else self._attempt(another)
+
+    def _cancel_task(self, attempt: _Attempt) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # the loop is closed, and has cancelled it
+            self._loop.call_soon_threadsafe(lambda: attempt.task and attempt.task.cancel())
+
+    # Gates
+
+    def _gate_names(self) -> list[str]:
+        return [] if self._gates is None else self._gates.names()
+
+    def _come_to_gate(self, node: int) -> Any:
+        assert self._gates is not None
+        name = self._plan.names[node]
+        with self._lock:
+            if self._results[node] is not None:
+                return None
+            self._at_gate[name] = node
+        deadline = self._gates.enter(name)
+        if self._gates.status(name) not in DECIDED:
+            if deadline is not None:
+                self._expect(deadline, name)
+            return None
+        return None if self._at_gate.pop(name, None) is None else self._begin_decided(node, name)
+
+    def _gate_changed(self, name: str) -> None:
+        assert self._gates is not None
+        if self._gates.status(name) in DECIDED and (node := self._at_gate.pop(name, None)) is not None:
+            self._workers.give(partial(self._begin_decided, node, name))
+
+    def _begin_decided(self, node: int, name: str) -> Any:
+        assert self._gates is not None
+        with self._lock:
+            if self._results[node] is not None:
+                return None
+            self._begun[node] = 1
+        try:
+            self._gates.check(name)
+        except GateRejected as error:
+            return self._settled(node, NodeResult(name, NodeStatus.FAILED, error=error))
+        except GateTimeout as error:
+            return self._settled(node, NodeResult(name, NodeStatus.TIMED_OUT, error=error))
+        return self._first_attempt(node)
+
+
+def _called(context: contextvars.Context, task: Task, given: dict[str, Any]) -> tuple[Any, BaseException | None]:
+    """What a task returned, or raised: whatever that is, it must not end a worker."""
+    try:
+        return context.run(task, **given), None
+    except BaseException as error:
+        return None, error
+
+
+def _drop(value: Awaitable[Any]) -> None:
+    """Await something never, without Python complaining of that."""
+    if inspect.iscoroutine(value):
+        value.close()
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value

@@ -1,0 +1,112 @@
+"""Threads that work through a queue. A worker that ends a step goes on with the next one, under one lock for both."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, Final
+
+_NAME: Final = "dagstack-plugins-dag"
+
+
+class Lost(Enum):
+    """What a step returns whose worker was replaced meanwhile: it ends."""
+
+    TOKEN = 0
+
+
+LOST: Final = Lost.TOKEN
+
+
+class Workers:
+    """Threads that are made when there is more to do than those that are there can begin.
+
+    Args:
+        lock: guards the queue, and what else its owner wants to change together with it.
+        step: does one thing of the queue, and returns the next one to do, ``None``, or ``LOST``.
+        admit: whether something that comes up is still to be done; asked under the lock.
+        most: how many there may be.
+    """
+
+    def __init__(
+        self, lock: threading.Lock, step: Callable[[Any], Any], admit: Callable[[Any], bool], most: int
+    ) -> None:
+        self._news = threading.Condition(lock)
+        self._step = step
+        self._admit = admit
+        self._most = most
+        self._queue: deque[Any] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._closed = False
+
+    def give(self, *things: Any) -> None:
+        """Leave things to do to whichever worker is free."""
+        with self._news:
+            self.put(things)
+
+    def put(self, things: Iterable[Any]) -> None:
+        """The same, for who holds the lock."""
+        self._queue.extend(things)
+        self._see_to_workers()
+
+    def _pick(self) -> Any:
+        while self._queue:
+            one = self._queue.popleft()
+            if self._admit(one):
+                return one
+        return None
+
+    def go_on(self, things: Iterable[Any]) -> Any:
+        """Leave things to do, and take the next one, for a worker that holds the lock."""
+        self._queue.extend(things)
+        thing = self._pick()
+        self._see_to_workers()
+        return thing
+
+    def lose(self, thread: threading.Thread) -> None:
+        """Count no more on a worker, which may never end its step; another takes its place."""
+        with self._news:
+            self._threads.discard(thread)
+            self._see_to_workers()
+
+    def close(self, *, wait: bool) -> None:
+        """Let workers end when they have nothing to do.
+
+        Args:
+            wait: whether to wait for them.
+        """
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+            threads = list(self._threads)
+        for thread in threads if wait else ():
+            thread.join()
+
+    def _see_to_workers(self) -> None:
+        waiting = len(self._queue)
+        if not waiting:
+            return
+        if self._idle:
+            self._news.notify(waiting)
+        for _ in range(min(waiting - self._idle, self._most - len(self._threads))):
+            thread = threading.Thread(target=self._work, name=_NAME, daemon=True)
+            thread.start()  # under the lock, so that whoever joins them all finds them started
+            self._threads.add(thread)
+
+    def _work(self) -> None:
+        thing: Any = None
+        while thing is not LOST:
+            if thing is None and (thing := self._taken()) is None:
+                return
+            thing = self._step(thing)
+
+    def _taken(self) -> Any:
+        with self._news:
+            while (thing := self._pick()) is None and not self._closed:
+                self._idle += 1
+                self._news.wait()
+                self._idle -= 1
+            return thing
