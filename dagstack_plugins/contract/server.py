@@ -165,13 +165,11 @@ def _child(head: dict[str, Any], request: bytes, ours: tuple[int, ...], channel:
 
 def _failure(error: BaseException) -> dict[str, Any]:
     from dagstack_plugins.contract.stage import NotStarted
-    from dagstack_plugins.errors import PluginLoadError, PluginRegistryError, PluginUnavailable
+    from dagstack_plugins.errors import PluginRegistryError
 
     reason = ""
     if isinstance(error, NotStarted):
-        # Its configuration and its own schemas are told with its manifest.
-        of_manifest = isinstance(error.error, PluginLoadError | PluginUnavailable)
-        reason = "loaded" if of_manifest else "started"
+        reason = "loaded" if error.of_manifest else "started"
     elif isinstance(error, PluginRegistryError):
         reason = "loaded"
     cause = error.error if isinstance(error, NotStarted) else error

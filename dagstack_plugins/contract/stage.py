@@ -34,13 +34,20 @@ from dagstack_plugins.contract.verdict import Verdict, unanswered
 from dagstack_plugins.contract.violations import Finding
 from dagstack_plugins.discovery.loading import LoadedFolder
 from dagstack_plugins.dispatch.implementation import invoker
-from dagstack_plugins.errors import PayloadInvalid, PluginRegistryError, TeardownErrors
+from dagstack_plugins.errors import (
+    PayloadInvalid,
+    PluginLoadError,
+    PluginRegistryError,
+    PluginUnavailable,
+    TeardownErrors,
+)
 from dagstack_plugins.kinds.binding import bind
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.kinds.schemas import Schema, SchemaFiles
+from dagstack_plugins.lifecycle.configuration import plugin_config
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.progress import NoProgress, ProgressSink
 from dagstack_plugins.registry import PluginRegistry
@@ -61,11 +68,13 @@ class NotStarted(Exception):
 
     Args:
         error: why.
+        of_manifest: whether its manifest, its configuration or its own schemas are at fault.
     """
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, *, of_manifest: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
+        self.of_manifest = of_manifest
 
 
 class Stage:
@@ -213,7 +222,14 @@ class Stage:
         self.on_loop(self.registry.setup_all(context))
         if not self.plugin.usable:
             error = self.plugin.error or PluginRegistryError(self.plugin.why_not)
-            raise NotStarted(error)
+            raise NotStarted(error, of_manifest=isinstance(error, PluginLoadError) or self._is_misconfigured(config))
+
+    def _is_misconfigured(self, config: Mapping[str, Any]) -> bool:
+        try:
+            plugin_config(self.plugin, config)
+        except PluginUnavailable:
+            return True
+        return False
 
     def _empty(self) -> None:
         """What it kept in its folder would be there after a restart, as it should: and make each start another."""

@@ -244,7 +244,8 @@ def _not_begun(failed: ProbeFailed) -> Finding:
     return Finding(
         told=f"the plugin could not be {failed.reason}: {failed}",
         advice="give what setup needs, in the manifest: [plugin.contract.config] for its configuration (${tmpdir} and "
-        "${plugin} stand for folders), [plugin.contract.resources] for what makes its resources"
+        "${plugin} stand for folders), [plugin.contract.resources] for what makes its resources, "
+        "depends_on for plugins that it calls"
         if failed.reason == "started"
         else "",
         file=failed.file,

@@ -225,6 +225,23 @@ def test_dependencies_are_found_beside_the_plugin(tmp_path: Path) -> None:
     assert result.ok, result.format_failures()
 
 
+def test_another_plugin_that_setup_needs_and_does_not_declare_is_told(tmp_path: Path) -> None:
+    code = (
+        "class Asks:\n    def setup(self, ctx):\n        ctx.registry.get_plugin('tool', 'answers')\n\n"
+        "    def execute(self, args):\n        return 1\n"
+    )
+    folder = write(tmp_path / "plugins/asks", "", code)
+    answers = "class Answers:\n    def setup(self, ctx):\n        raise RuntimeError('no database')\n\n"
+    write(tmp_path / "plugins/answers", "", answers + "    def execute(self): pass\n")
+    told = run_contract_suite(manifest=folder, checks=["manifest", "boundaries", "lifecycle"]).format_failures()
+    assert "kind 'tool' has no plugin 'answers'" in told
+    assert "depends_on for plugins that it calls" in told
+    (folder / "dagstack.toml").write_text((folder / "dagstack.toml").read_text() + 'depends_on = ["answers"]\n')
+    told = run_contract_suite(manifest=folder, checks=["manifest", "boundaries", "lifecycle"]).format_failures()
+    assert "could not be started" in told
+    assert "RuntimeError: no database" in told
+
+
 def test_an_unknown_kind_is_one_fault_of_the_manifest() -> None:
     result = run_contract_suite(Echo, TOOL | {"kind": "nobody_knows"})
     assert [one.check for one in result if one.status == "failed"] == ["manifest"]
