@@ -109,8 +109,8 @@ class PluginRegistry:
         self._home = HomeLoop(thread_workers, process_workers)
         self._looked_in: dict[str, None] = {}
         looked_in = self._looked_in
-        self._catalogue = Catalogue(Validate(validate), self._home, lambda: tuple(looked_in))
-        self._roster = Roster(self._catalogue, rules)
+        self._catalogue = Catalogue(Validate(validate), self._home, lambda: _nowhere(looked_in, roster))
+        self._roster = roster = Roster(self._catalogue, rules)
         resources = ResourceRegistry() if resource_registry is None else resource_registry
         self._rounds = Rounds(self, self._catalogue, self._roster, self._home, PluginContext(), resources)
         self._proxies: dict[tuple[str, str | None, frozenset[str]], Proxy] = {}
@@ -456,8 +456,7 @@ class PluginRegistry:
 
     def _unknown_plugin(self, slot: Slot, name: str) -> PluginUnavailable:
         error = slot.table().unknown_plugin(name)
-        refused = [plugin for plugin in self._roster.plugins if plugin.refused]
-        if lost := [plugin.location for plugin in refused if self._catalogue.find(plugin.kind or "") is None]:
+        if lost := self._roster.lost():
             error.add_note(f"it may be one of those that were refused, see registry.status(): {', '.join(lost)}")
         return error
 
@@ -500,6 +499,15 @@ def _names(capabilities: Collection[str] | None) -> frozenset[str] | None:
     if isinstance(capabilities, str):
         raise TypeError(f"allow_capabilities takes several: [{capabilities!r}], not {capabilities!r}")
     return None if capabilities is None else frozenset(capabilities)
+
+
+def _nowhere(looked_in: Collection[str], roster: Roster) -> str:
+    """Where plugins were looked for, for the error of a kind that has none."""
+    if not looked_in:
+        return "registry.discover(path) finds them"
+    lost = roster.lost()
+    told = f"; it may be one of those that were refused, see registry.status(): {', '.join(lost)}" if lost else ""
+    return f"none was found in {', '.join(looked_in)}{told}"
 
 
 def _kinds_of(given: Any) -> list[Kind]:

@@ -139,6 +139,11 @@ class Roster:
         with self._lock:
             return tuple(self._plugins)
 
+    def lost(self) -> list[str]:
+        """Where the refused ones are that stand in no kind's place: their kind is not known, or can't be read."""
+        refused = [plugin for plugin in self.plugins if plugin.refused]
+        return [plugin.location for plugin in refused if self._catalogue.find(plugin.kind or "") is None]
+
     def compiled(self, manifest: PluginManifest) -> CompiledKind:
         """The kind that a plugin was made for.
 
@@ -421,8 +426,8 @@ class Roster:
             plugin.error, plugin.since = known.error, known.since
         else:
             # As text: whoever collects log records must not keep the plugin's code alive with the error's frames.
-            told = map(printable, (plugin.label, plugin.location, plugin.reason))
-            _log.warning("plugin %s at %s was refused: %s", *told)
+            who = plugin.location if plugin.name is None else f"{plugin.label} at {plugin.location}"
+            _log.warning("plugin %s was refused: %s", printable(who), printable(plugin.reason))
         self._keep(refusal.source, plugin)
         if refusal.waits is not None and refusal.manifest is not None:
             self._waiting[_wanted(refusal.manifest)] = _Waiting(refusal.waits, refusal.manifest, plugin)
@@ -461,7 +466,7 @@ def candidate(source: Source, file: Path) -> Candidate:
 def _duplicate(manifest: PluginManifest, places: Sequence[str]) -> AmbiguousPlugin:
     return AmbiguousPlugin(
         f"two plugins are called {manifest.name!r} in kind {manifest.kind!r}: {places[0]} and {places[1]}; "
-        "rename one of them, or take one away; the first is kept",
+        "rename one of them, or take one away. (Caught, this error leaves the first in its place.)",
         candidates=[manifest.name],
         places=places,
         kind=manifest.kind,

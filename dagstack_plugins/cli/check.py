@@ -16,6 +16,7 @@ from dagstack_plugins.cli.finding import Found, find
 from dagstack_plugins.cli.findings import Finding, findings, warnings
 from dagstack_plugins.cli.options import FILE, FILE_OR_FOLDER, examples, hookspecs_option, installed_option, json_option
 from dagstack_plugins.cli.output import complain, counted, indented, safe, told_path, write, write_json
+from dagstack_plugins.cli.strays import strays
 from dagstack_plugins.discovery.folders import plugin_folders
 from dagstack_plugins.discovery.kind_folders import kind_folders
 from dagstack_plugins.errors import HookspecInvalid
@@ -65,6 +66,7 @@ def check(
     faults = sorted([*empty, *findings(found)], key=lambda fault: fault.sort_key)
     plugins = len(found.registry.status())
     odd = [*warnings(found), *_not_found(lock, found)]
+    odd += [stray for path in paths if path.is_dir() for stray in strays(path.absolute())]
     if as_json:
         told = [attrs.asdict(fault) for fault in faults]
         less = [{"file": one.file, "message": one.message, "kind": one.kind, "plugin": one.plugin} for one in odd]

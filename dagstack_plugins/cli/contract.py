@@ -224,7 +224,11 @@ def _sign(status: str) -> str:
 
 
 def _summary(results: Sequence[CheckResult], plugins: int) -> Text:
-    counts = {status: sum(result.status == status for result in results) for status in _SIGNS}
+    cells: dict[tuple[str, str], list[CheckResult]] = {}  # what the table shows: of several hooks the worst
+    for result in results:
+        cells.setdefault((result.plugin, result.check), []).append(result)
+    shown = [_worst(iter(several)) for several in cells.values()]
+    counts = {status: shown.count(status) for status in _SIGNS}
     told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
     ok = _all_well(results)
     return Text(f"{'ok: ' if ok else ''}{counted(plugins, 'plugin')}: {told}", "green" if ok else "bold red")

@@ -204,7 +204,8 @@ def _check_versions(manifest: PluginManifest, compiled: CompiledKind) -> None:
         )
     if not _wants_this(manifest.core_version):
         raise VersionIncompatible(
-            f"plugin {manifest.name!r} wants core_version {manifest.core_version!r}, but dagstack-plugins is {VERSION}",
+            f"plugin {manifest.name!r} wants core_version {manifest.core_version!r}, but dagstack-plugins is {VERSION}"
+            "; install a version of either that fits the other",
             wanted=manifest.core_version,
             found=VERSION,
             kind=kind.name,

@@ -28,6 +28,16 @@ def kind_folders(folder: Path) -> list[Path]:
     return [path for name in _KIND_FOLDERS if _holds_kinds(path := folder / name)]
 
 
+def is_kind_folder(folder: Path) -> bool:
+    """Whether kinds are looked for in a folder, by its name."""
+    return folder.name in _KIND_FOLDERS
+
+
+def is_hookspec(name: str) -> bool:
+    """Whether a file of that name, in the folder of a kind, is a hookspec."""
+    return _VERSION_FILE.fullmatch(name) is not None
+
+
 def _upwards(start: Path) -> Iterator[Path]:
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises where there is none
     for folder in (start, *start.parents):
@@ -37,4 +47,4 @@ def _upwards(start: Path) -> Iterator[Path]:
 
 
 def _holds_kinds(folder: Path) -> bool:
-    return any(_VERSION_FILE.fullmatch(file.name) for file in folder.glob("*/v*.y*ml"))
+    return any(is_hookspec(file.name) for file in folder.glob("*/v*.y*ml"))

@@ -24,13 +24,13 @@ class Catalogue:
     Args:
         validate: what is checked of each call.
         home: the loop that plugins live on.
-        looked_in: tells where plugins were looked for, for messages.
+        nowhere: tells where plugins were looked for in vain, for messages.
     """
 
-    def __init__(self, validate: Validate, home: HomeLoop, looked_in: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, validate: Validate, home: HomeLoop, nowhere: Callable[[], str]) -> None:
         self._validate = validate
         self._home = home
-        self._looked_in = looked_in
+        self._nowhere = nowhere
         self._slots: dict[str, dict[int, Slot]] = {}
         self._lock = threading.RLock()
 
@@ -55,12 +55,12 @@ class Catalogue:
 
     def _slot(self, compiled: CompiledKind) -> Slot:
         if compiled.kind.name == MIDDLEWARE:  # it is never wrapped itself, and goes round all others
-            return Slot(compiled, self._home, self._looked_in, on_change=self._middleware_changed)
+            return Slot(compiled, self._home, self._nowhere, on_change=self._middleware_changed)
 
         def others() -> list[Slot]:
             return [slot for major, slot in self._slots[compiled.kind.name].items() if major != compiled.kind.major]
 
-        return Slot(compiled, self._home, self._looked_in, self._middleware, others=others)
+        return Slot(compiled, self._home, self._nowhere, self._middleware, others=others)
 
     def _middleware(self) -> tuple[Plugin, ...]:
         if MIDDLEWARE not in self._slots:

@@ -57,7 +57,7 @@ class Slot:
     Args:
         compiled: the kind.
         home: the loop that plugins live on.
-        looked_in: tells where plugins were looked for, for messages.
+        nowhere: tells where plugins were looked for in vain, for messages.
         middleware: tells what goes round calls, outermost first; the same tuple until that changes.
         on_change: is told when a table is out of date.
         others: the slots of the kind's other majors.
@@ -71,7 +71,7 @@ class Slot:
         self,
         compiled: CompiledKind,
         home: HomeLoop,
-        looked_in: Callable[[], Sequence[str]],
+        nowhere: Callable[[], str],
         middleware: Callable[[], tuple[Plugin, ...]] = lambda: (),
         on_change: Callable[[], None] = lambda: None,
         others: Callable[[], Sequence[Slot]] = lambda: (),
@@ -84,7 +84,7 @@ class Slot:
         self._set_active: str | None = None
         self._environment: str | None = None
         self._home = home
-        self._looked_in = looked_in
+        self._nowhere = nowhere
         self._middleware = middleware
         self._on_change = on_change
         self._others = others
@@ -207,9 +207,7 @@ class Slot:
         """Why there is no plugin, as far as one can tell."""
         if others := [slot.address for slot in self._others() if slot.plugins]:
             return f"those of this kind were made for {', '.join(others)}; name that in place of the kind"
-        if looked_in := self._looked_in():
-            return f"none was found in {', '.join(looked_in)}"
-        return "registry.discover(path) finds them"
+        return self._nowhere()
 
     def changed(self) -> None:
         """Something that a table shows is different now."""

@@ -12,6 +12,7 @@ import attrs
 
 from dagstack_plugins.calls import Call
 from dagstack_plugins.kinds.payload import Payload
+from dagstack_plugins.wording import nearest
 
 CONTEXT_NAMES: Final = ("ctx", "context")
 _EMPTY: Final = inspect.Parameter.empty
@@ -164,10 +165,10 @@ def _settled(
     elif len(others) == 1 and not rest:
         whole = others[0].name
     else:
-        strange = ", ".join(repr(parameter.name) for parameter in others if parameter.name not in by_parameter)
-        raise BindingFault(
-            _told(method, attributes, f"has parameters that are no properties of the payload: {strange}")
-        )
+        strange = [parameter.name for parameter in others if parameter.name not in by_parameter]
+        free = by_parameter.keys() - {parameter.name for parameter in others}
+        told = ", ".join(repr(name) + nearest(name, free) for name in strange)
+        raise BindingFault(_told(method, attributes, f"has parameters that are no properties of the payload: {told}"))
     positional = [parameter for parameter in plain if parameter.kind is inspect.Parameter.POSITIONAL_ONLY]
     return Binding(
         method=method,

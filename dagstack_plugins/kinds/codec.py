@@ -68,7 +68,7 @@ class HookCodec:
         self.properties: tuple[str, ...] = tuple(_declared(self.input))
         self._keywords = _renamed(self.input)
         self._check_input = kind.schemas.validator(hook.input_schema or _ANY_OBJECT)
-        output = types.outputs[hook.name]
+        self._output = output = types.outputs[hook.name]
         self._fill_output = output.fill
         self._convert_output: Convert | None = output.convert
         self._check_output: jsonschema_rs.Draft202012Validator | None = None
@@ -143,7 +143,8 @@ class HookCodec:
                 if self._fill_output is not None:
                     data = self._fill_output(data)
                 if not self._check_output.is_valid(data):
-                    self.refuse("output", faults_of(self._check_output.iter_errors(data)), plugin)
+                    errors = self._check_output.iter_errors(data)
+                    self.refuse("output", faults_of(errors, declared=tuple(_declared(self._output))), plugin)
             return self._typed_output(data, plugin)
         except BaseException as error:  # a mapping or an object runs code of its own, which may even exit
             self.refuse_result(error, plugin)

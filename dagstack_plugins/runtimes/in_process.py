@@ -86,6 +86,9 @@ def slips(instance: Any, compiled: CompiledKind, bindings: Mapping[str, Binding]
     absent = [name for name in compiled.kind.hooks if name not in bindings]
     for name, meant in nearly_hooks(type(instance), absent, but=bindings):
         yield f"{name!r} is no hook of its kind, and nothing calls it; did you mean {meant!r}?"
+    lifecycle = [name for name in ("setup", "teardown") if not hasattr(instance, name)]
+    for name, meant in nearly_hooks(type(instance), lifecycle, but=bindings):
+        yield f"nothing calls {name!r}; did you mean {meant!r}?"
     for name, binding in bindings.items():
         nearly = near(binding.whole, binding.attributes, at_least=0.7) if binding.whole is not None else None
         if nearly is not None:

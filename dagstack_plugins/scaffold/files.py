@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ def write_new(folder: Path, files: Mapping[str, str]) -> list[Path]:
     """
     for name in files:
         if os.path.lexists(folder / name):
-            raise FileExistsError(errno.EEXIST, "is there already, and nothing is overwritten", str(folder / name))
+            raise FileExistsError(f"{folder / name} is there already, and nothing is overwritten")
     made: list[Path] = []
     try:
         for name, text in files.items():

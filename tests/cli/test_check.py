@@ -184,3 +184,42 @@ def test_a_middleware_that_wraps_nothing_is_warned_of(project: Any) -> None:
     assert "chain_wrap names the kind 'tol', which nothing here has (did you mean 'tool'?)" in done.err
     assert "chain_wrap names the hook 'exec', which nothing here has" in done.err
     assert "'execute'" not in done.err.replace("did you mean 'execute'", "")
+
+
+# --- what is none, and was likely meant to be one ---------------------------------------------------------------------
+
+
+def test_a_plugin_without_its_manifest_and_hookspecs_by_other_names_are_warned_of(project: Any) -> None:
+    project.plugin("fine")
+    project.file("plugins/lost/plugin.py", "class Lost: ...\n")
+    project.file("plugins/misnamed/plugin.py", "class Misnamed: ...\n")
+    project.file("plugins/misnamed/dagstak.toml", "[plugin]\n")
+    project.file("plugins/fine/inner/plugin.py", "")
+    project.file("program/__init__.py", "")
+    project.file("program/plugin.py", "")
+    project.kind("greeter", {"greet": {"dispatch": "singleton"}})
+    project.file("kinds/other.yaml", "kind: other\n")
+    project.file("kinds/greeter/greeter.yaml", "kind: greeter\n")
+    done = project.run("check", ".")
+    assert (done.status, done.out) == (0, "ok: 1 plugin and 1 hookspec checked\n")
+    no_plugin = "holds a plugin.py and no manifest, so it is no plugin"
+    assert sorted(done.err.splitlines()) == [
+        "warning: kinds/greeter/greeter.yaml: is no hookspec; those are called v<major>.yaml, such as v1.yaml",
+        "warning: kinds/other.yaml: is no hookspec here; that of a kind is kinds/<kind>/v<major>.yaml",
+        f"warning: plugins/lost: {no_plugin}",
+        f"warning: plugins/misnamed: {no_plugin}; is 'dagstak.toml' meant to be its dagstack.toml?",
+    ]
+
+
+def test_methods_that_nothing_calls_are_warned_of(project: Any) -> None:
+    project.plugin("echo", "class Echo:\n    def setpu(self, ctx): ...\n    def execute(self, args): ...\n")
+    done = project.run("check", "plugins")
+    assert (done.status, "nothing calls 'setpu'; did you mean 'setup'?" in done.err) == (0, True)
+
+
+def test_a_parameter_that_is_no_property_is_told_with_the_one_that_was_meant(project: Any) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}, "evening": {"type": "boolean"}}}
+    project.kind("greeter", {"greet": {"dispatch": "singleton", "input_schema": schema}})
+    project.plugin("polite", "class Polite:\n    def greet(self, nme=0, evening=0): ...\n", kind="greeter")
+    done = project.run("check", ".")
+    assert (done.status, "payload: 'nme' (did you mean 'name'?)" in done.out) == (1, True)

@@ -44,14 +44,14 @@ def test_a_table_of_plugins_by_checks(made: Any) -> None:
     assert lines[13] == "tool/reads ✓ ✗ ✓ ✓ ✓ ✓ ✓ - - - - -"
     assert "tool/reads breaks invariant 1, ambient_state, hook 'execute': uses os.environ['HOME']" in done.out
     assert "plugins/reads/plugin.py:6" in done.out
-    assert lines[-1] == "2 plugins: 1 failed, 13 passed, 12 not applicable"
+    assert lines[-1] == "2 plugins: 1 failed, 13 passed, 10 not applicable"
 
 
 def test_all_is_well(made: Any) -> None:
     done = made.run("test", *ALONE, "plugins/echo", PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
     assert done.status == 0
     assert "tool/echo . . ." in done.out
-    assert "ok: 1 plugin: 3 passed, 1 not applicable" in done.out
+    assert "ok: 1 plugin: 3 passed\n" in done.out
 
 
 def test_as_json(made: Any) -> None:

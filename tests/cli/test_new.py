@@ -60,7 +60,7 @@ def test_nothing_is_overwritten(project: Any) -> None:
     (project.root / "plugins/echo/dagstack.toml").unlink()
     done = project.run("new", "plugin", "echo", "--kind", "tool")
     assert (done.status, done.out) == (1, "")
-    assert "is there already, and nothing is overwritten: " in done.err
+    assert "plugin.py is there already, and nothing is overwritten\n" in done.err
     assert "plugins/echo/plugin.py" in done.err
     assert (project.root / "plugins/echo/plugin.py").read_text() == "mine"
     assert not (project.root / "plugins/echo/dagstack.toml").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dagstack_plugins import PluginLoadError, PluginRegistry, PluginStatus
+from dagstack_plugins import KindUnknown, PluginLoadError, PluginRegistry, PluginStatus
 
 WritePlugin = Callable[..., Path]
 WriteKind = Callable[..., Path]
@@ -810,3 +810,11 @@ def test_a_method_that_is_nearly_another_hook_is_warned_of(
     (record,) = caplog.records
     told = "plugin tool/echo: 'get_shema' is no hook of its kind, and nothing calls it; did you mean 'get_schema'?"
     assert record.getMessage() == told
+
+
+def test_a_kind_whose_only_plugin_was_refused_names_it(registry: PluginRegistry, tmp_path: Path) -> None:
+    (tmp_path / "plugins/broken").mkdir(parents=True)
+    (tmp_path / "plugins/broken/dagstack.toml").write_text("[plugin\n")
+    registry.discover(tmp_path / "plugins")
+    with registry.running(), pytest.raises(KindUnknown, match=r"refused, see registry\.status\(\): .*broken"):
+        registry.get_plugin("tool")
