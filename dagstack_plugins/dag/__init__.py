@@ -24,6 +24,11 @@ from dagstack_plugins.dag.graph import DAG, DAGBuilder
 from dagstack_plugins.dag.hooks import HookRegistry
 from dagstack_plugins.dag.plugins import DagPlugin, PluginManager, dag_plugin, default_manager
 from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
+from dagstack_plugins.dag.shipped.display import ProgressPlugin
+from dagstack_plugins.dag.shipped.logs import LoggingPlugin
+from dagstack_plugins.dag.shipped.prometheus import PrometheusPlugin
+from dagstack_plugins.dag.shipped.timing import TimingPlugin
+from dagstack_plugins.dag.shipped.webhook import WebhookPlugin
 from dagstack_plugins.dag.tasks import plugin_task
 
 DagronPlugin = DagPlugin
@@ -52,10 +57,15 @@ __all__ = [
     "HookContext",
     "HookEvent",
     "HookRegistry",
+    "LoggingPlugin",
     "NodeResult",
     "NodeStatus",
     "NodeTimeout",
     "PluginManager",
+    "ProgressPlugin",
+    "PrometheusPlugin",
+    "TimingPlugin",
+    "WebhookPlugin",
     "dag_plugin",
     "dagron_plugin",
     "default_manager",

@@ -1,0 +1,1 @@
+"""Plugins that most programs with graphs want."""
