@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 import dagstack_plugins.dag as dagron
 from dagstack_plugins.dag import DAG, HookContext, HookEvent, HookRegistry, default_manager
@@ -223,6 +227,69 @@ class NotificationPlugin(DagronPlugin):
         hooks.register(HookEvent.ON_ERROR, on_error)
 '''
 
+METRICS = """
+from prometheus_client import Counter, Histogram
+
+class PrometheusPlugin(DagronPlugin):
+    def __init__(self):
+        self.node_duration = Histogram(
+            "dagron_node_duration_seconds",
+            "Node execution duration",
+            ["node_name"],
+        )
+        self.node_failures = Counter(
+            "dagron_node_failures_total",
+            "Total node failures",
+            ["node_name"],
+        )
+
+    @property
+    def name(self) -> str:
+        return "prometheus"
+
+    def initialize(self, hooks: HookRegistry) -> None:
+        def on_post_node(ctx: HookContext):
+            if ctx.node_name and ctx.node_result:
+                self.node_duration.labels(
+                    node_name=ctx.node_name
+                ).observe(ctx.node_result.duration_seconds)
+
+        def on_error(ctx: HookContext):
+            if ctx.node_name:
+                self.node_failures.labels(node_name=ctx.node_name).inc()
+
+        hooks.register(HookEvent.POST_NODE, on_post_node)
+        hooks.register(HookEvent.ON_ERROR, on_error)
+"""
+SLACK = '''
+class SlackPlugin(DagronPlugin):
+    """Send Slack notifications on execution failure."""
+
+    def __init__(self, webhook_url: str, channel: str = "#alerts"):
+        self._webhook_url = webhook_url
+        self._channel = channel
+
+    @property
+    def name(self) -> str:
+        return "slack"
+
+    def initialize(self, hooks: HookRegistry) -> None:
+        def on_post_execute(ctx: HookContext):
+            r = ctx.execution_result
+            if r and r.failed > 0:
+                import httpx2 as httpx
+                httpx.post(self._webhook_url, json={
+                    "channel": self._channel,
+                    "text": (
+                        f"dagron pipeline failed: "
+                        f"{r.failed} node(s) failed, "
+                        f"{r.succeeded} succeeded"
+                    ),
+                })
+
+        hooks.register(HookEvent.POST_EXECUTE, on_post_execute)
+'''
+
 
 def run(*fragments: str, **names: Any) -> dict[str, Any]:
     """Run what a reader types one after the other."""
@@ -319,3 +386,39 @@ def test_the_decorator(dag: DAG) -> None:
     run(DECORATOR, send_alert=alerts.append)
     dagron.DAGExecutor(dag).execute({"extract": lambda: 1 / 0, "load": lambda: None})
     assert alerts == ["Node extract failed: division by zero"]
+
+
+def test_the_metrics_plugin(dag: DAG) -> None:
+    scope = run(TIMING, METRICS)
+    manager = dagron.PluginManager()
+    manager.register(scope["PrometheusPlugin"]())
+    manager.initialize_all()
+    dagron.DAGExecutor(dag, hooks=manager.hooks).execute({"extract": lambda: 1, "load": lambda: 1 / 0})
+    assert REGISTRY.get_sample_value("dagron_node_duration_seconds_count", {"node_name": "extract"}) == 1
+    assert REGISTRY.get_sample_value("dagron_node_failures_total", {"node_name": "load"}) == 1
+
+
+def test_the_slack_plugin(dag: DAG) -> None:
+    sent: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Be quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        scope = run(TIMING, SLACK)
+        manager = dagron.PluginManager()
+        manager.register(scope["SlackPlugin"](f"http://127.0.0.1:{server.server_address[1]}/"))
+        manager.initialize_all()
+        dagron.DAGExecutor(dag, hooks=manager.hooks).execute({"extract": lambda: 1, "load": lambda: 1 / 0})
+        thread.join(10)
+    text = "dagron pipeline failed: 1 node(s) failed, 1 succeeded"
+    assert [json.loads(body) for body in sent] == [{"channel": "#alerts", "text": text}]
