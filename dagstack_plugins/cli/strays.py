@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,8 @@ from dagstack_plugins.manifest import MANIFEST_FILES, find_manifest
 from dagstack_plugins.wording import near
 
 _CODE: Final = "plugin.py"
+_HOOKS: Final = re.compile(rb"^hooks\s*:", re.MULTILINE)
+"""What a hookspec has, and other YAML hardly."""
 
 
 def strays(root: Path) -> Iterator[Finding]:
@@ -43,15 +47,22 @@ def _no_plugin(folder: Path, files: list[str]) -> Finding:
 
 
 def _no_kinds(folder: Path, files: list[str]) -> Iterator[Finding]:
-    for name in sorted(files):
-        if name.endswith((".yaml", ".yml")):
-            yield _finding(folder / name, f"is no hookspec here; that of a kind is {folder.name}/<kind>/v<major>.yaml")
+    for file in _like_hookspecs(folder, files):
+        yield _finding(file, f"is no hookspec here; that of a kind is {folder.name}/<kind>/v<major>.yaml")
 
 
 def _no_hookspecs(folder: Path, files: list[str]) -> Iterator[Finding]:
+    for file in _like_hookspecs(folder, files):
+        if not is_hookspec(file.name):
+            yield _finding(file, "is no hookspec; those are called v<major>.yaml, such as v1.yaml")
+
+
+def _like_hookspecs(folder: Path, files: list[str]) -> Iterator[Path]:
     for name in sorted(files):
-        if name.endswith((".yaml", ".yml")) and not is_hookspec(name):
-            yield _finding(folder / name, "is no hookspec; those are called v<major>.yaml, such as v1.yaml")
+        if name.endswith((".yaml", ".yml")):
+            with suppress(OSError):
+                if _HOOKS.search((folder / name).read_bytes()):
+                    yield folder / name
 
 
 def _finding(file: Path, message: str) -> Finding:

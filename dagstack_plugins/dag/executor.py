@@ -8,6 +8,7 @@ import contextvars
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 
 from dagstack_plugins.dag.errors import GraphInvalid
 from dagstack_plugins.dag.gates import ApprovalGate, GateController
@@ -46,7 +47,8 @@ class DAGExecutor:
         retries: how often a task that raised is tried again, at once. What took too long is not.
 
     Raises:
-        GraphInvalid: if there are gates of nodes that the graph doesn't have.
+        GraphInvalid: if there are gates of nodes that the graph doesn't have; of a controller, which may be that of
+            several graphs, those whose names are nearly a node's.
         ValueError: if a number is none that makes sense.
     """
 
@@ -62,7 +64,7 @@ class DAGExecutor:
     ) -> None:
         self.dag = dag
         self._hooks = hooks
-        self._gates = gates if gates is None or isinstance(gates, GateController) else _gates(gates, dag)
+        self._gates = None if gates is None else _gates(gates, dag)
         self._max_workers = None if max_workers is None else _whole("max_workers", max_workers, 1)
         self._fail_fast = fail_fast
         self._timeout = None if timeout is None else _seconds(timeout)
@@ -114,7 +116,11 @@ class DAGExecutor:
                 raise
 
     def cancel(self) -> None:
-        """End the runs that are under way: no node begins any more, coroutines are cancelled; from any thread."""
+        """End the runs that are under way: no node begins any more, coroutines are cancelled.
+
+        It may be called from any thread, but not by a handler of ``signal``, which may have interrupted the executor
+        itself; ``loop.add_signal_handler`` is fine.
+        """
         for run in tuple(self._runs):
             run.cancel()
 
@@ -161,12 +167,15 @@ def _is_on_loop() -> bool:
     return True
 
 
-def _gates(gates: Mapping[str, ApprovalGate], dag: DAG) -> GateController:
+def _gates(gates: GateController | Mapping[str, ApprovalGate], dag: DAG) -> GateController:
+    """The gates; a node must not go ungated because somebody misspelt its name."""
     names = dag.node_names()
-    for name in gates:
-        if name not in names:
-            raise GraphInvalid(f"there is a gate {name!r}, but no node of that name{nearest(str(name), names)}")
-    return GateController(gates)
+    shared = isinstance(gates, GateController)
+    for name in gates.names() if isinstance(gates, GateController) else gates:
+        hint = nearest(str(name), names)
+        if name not in names and (hint or not shared):  # a controller may have the gates of other graphs too
+            raise GraphInvalid(f"there is a gate {name!r}, but no node of that name{hint}")
+    return gates if isinstance(gates, GateController) else GateController(gates)
 
 
 def _whole(what: str, value: object, least: int) -> int:
@@ -176,6 +185,6 @@ def _whole(what: str, value: object, least: int) -> int:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
         raise ValueError(f"timeout is a number of seconds above 0, found {shown(value)}")
     return value

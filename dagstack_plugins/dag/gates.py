@@ -6,9 +6,10 @@ import asyncio
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Self
+from math import inf
+from typing import Any, Final, Self
 
 import attrs
 
@@ -31,11 +32,13 @@ class GateStatus(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-DECIDED = (GateStatus.APPROVED, GateStatus.REJECTED, GateStatus.TIMED_OUT)
+_LONGEST: Final = 3600.0
+"""Seconds that a thread waits at a time: systems know an upper limit."""
+DECIDED: Final = (GateStatus.APPROVED, GateStatus.REJECTED, GateStatus.TIMED_OUT)
 
 
 def _is_time(_: Any, __: Any, value: float | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf):
         raise ValueError(f"a gate's timeout is a number of seconds above 0, found {shown(value)}")
 
 
@@ -53,22 +56,48 @@ class ApprovalGate:
 
 
 @attrs.define(eq=False)
-class _State:
-    """Where one gate stands.
+class Ticket:
+    """One decision at a gate, and who waits for it; another decision has another ticket.
 
     Attributes:
+        name: the gate's.
         gate: what it is like.
         status: where it stands.
         reason: what the person said who decided.
-        deadline: when who waits gives up, on the clock of ``time.monotonic``.
-        used: whether something has waited at it, or passed; until then a decision is kept for the first who comes.
+        deadline: when who waits gives up, on the clock of ``time.monotonic``; ``None``: never.
+        waiters: how many wait.
+        spent: whether a run has made use of it; until then a decision is kept for the first that comes.
     """
 
+    name: str
     gate: ApprovalGate
     status: GateStatus = GateStatus.PENDING
     reason: str = ""
     deadline: float | None = None
-    used: bool = False
+    waiters: int = 0
+    spent: bool = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether nobody needs to wait any more."""
+        return self.status in DECIDED
+
+    def check(self) -> None:
+        """Whether what waits may pass.
+
+        Raises:
+            GateRejected: if it was rejected.
+            GateTimeout: if nobody decided in time.
+            GateError: if nobody has decided yet.
+        """
+        if self.status is GateStatus.APPROVED:
+            return
+        if self.status is GateStatus.REJECTED:
+            told = f": {self.reason}" if self.reason else ""
+            raise GateRejected(f"gate {self.name!r} was rejected{told}", gate=self.name, reason=self.reason)
+        if self.status is GateStatus.TIMED_OUT:
+            raise GateTimeout(f"nobody decided at gate {self.name!r} within {self.gate.timeout:g} s", gate=self.name)
+        raise GateError(f"gate {self.name!r} is not decided yet", gate=self.name)
 
 
 class GateController:
@@ -85,7 +114,7 @@ class GateController:
 
     def __init__(self, gates: Mapping[str, ApprovalGate] | None = None) -> None:
         self._changed = threading.Condition()
-        self._states: dict[str, _State] = {}
+        self._tickets: dict[str, Ticket] = {}
         self._watchers: list[Watcher] = []
         for name, gate in (gates or {}).items():
             self.add(name, gate)
@@ -101,9 +130,9 @@ class GateController:
         if not isinstance(gate, ApprovalGate):
             raise TypeError(f"gate {name!r}: expected an ApprovalGate, found {shown(gate)}")
         with self._changed:
-            if name in self._states:
+            if name in self._tickets:
                 raise GateError(f"there are two gates called {name!r}", gate=name)
-            self._states[name] = _State(gate)
+            self._tickets[name] = Ticket(name, gate)
 
     # What people do
 
@@ -135,10 +164,10 @@ class GateController:
 
     def _decide(self, name: str, status: GateStatus, reason: str) -> None:
         with self._changed:
-            state = self._state(name)
-            if state.status in DECIDED:
-                raise GateDecided(f"gate {name!r} was {_told(state)} already; that stands", gate=name)
-            state.status, state.reason = status, reason
+            ticket = self._ticket(name)
+            if ticket.decided:
+                raise GateDecided(f"gate {name!r} was {_told(ticket)} already; that stands", gate=name)
+            ticket.status, ticket.reason = status, reason
             self._changed.notify_all()
         self._tell(name)
 
@@ -151,7 +180,7 @@ class GateController:
             GateUnknown: if there is no such gate.
         """
         with self._changed:
-            return self._state(name).status
+            return self._ticket(name).status
 
     def reason(self, name: str) -> str:
         """What the person said who decided; empty if nothing.
@@ -160,7 +189,7 @@ class GateController:
             GateUnknown: if there is no such gate.
         """
         with self._changed:
-            return self._state(name).reason
+            return self._ticket(name).reason
 
     def gate(self, name: str) -> ApprovalGate:
         """What a gate is like.
@@ -169,20 +198,20 @@ class GateController:
             GateUnknown: if there is no such gate.
         """
         with self._changed:
-            return self._state(name).gate
+            return self._ticket(name).gate
 
     def has_gate(self, name: str) -> bool:
         """Whether there is a gate of that name."""
-        return name in self._states
+        return name in self._tickets
 
     def names(self) -> list[str]:
         """The gates, in the order in which they were added."""
-        return list(self._states)
+        return list(self._tickets)
 
     def waiting_gates(self) -> list[str]:
         """Those that wait for a decision now."""
         with self._changed:
-            return [name for name, state in self._states.items() if state.status is GateStatus.WAITING]
+            return [name for name, ticket in self._tickets.items() if ticket.status is GateStatus.WAITING]
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Be told of each gate whose status changed, on the thread that changed it.
@@ -201,12 +230,14 @@ class GateController:
         return unwatch
 
     def _tell(self, name: str) -> None:
+        failures = []
         for watcher in tuple(self._watchers):
             try:
                 watcher(name)
-            except Exception as error:  # whoever decides is not to blame
-                told = f"a watcher of gates failed at {name!r}: {raised(error)}{place_of(error)}"
-                warnings.warn(told, RuntimeWarning, stacklevel=3)
+            except Exception as error:  # whoever decides is not to blame, and the others are told
+                failures.append(f"a watcher of gates failed at {name!r}: {raised(error)}{place_of(error)}")
+        for told in failures:
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
 
     # What waits
 
@@ -218,16 +249,18 @@ class GateController:
             GateRejected: if it is rejected.
             GateTimeout: if nobody decides within its ``timeout``.
         """
-        self.enter(name)
-        with self._changed:
-            state = self._state(name)
-            while state.status not in DECIDED:
-                left = None if state.deadline is None else state.deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                self._changed.wait(left)
-        self.expire(name)
-        self.check(name)
+        ticket = self.enter(name)
+        try:
+            with self._changed:
+                while not ticket.decided:
+                    left = None if ticket.deadline is None else ticket.deadline - time.monotonic()
+                    if left is not None and left <= 0:
+                        break
+                    self._changed.wait(left if left is None else min(left, _LONGEST))
+            self.expire(ticket)
+        finally:
+            self.leave(ticket)
+        ticket.check()
 
     async def wait_async(self, name: str) -> None:
         """The same, awaited, and from any event loop.
@@ -244,111 +277,118 @@ class GateController:
                 loop.call_soon_threadsafe(decided.set)
 
         unwatch = self.watch(look)
+        ticket = self.enter(name)
         try:
-            deadline = self.enter(name)
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = None if ticket.deadline is None else max(0.0, ticket.deadline - time.monotonic())
             try:
                 async with asyncio.timeout(left):
-                    while self.status(name) not in DECIDED:
+                    while not ticket.decided:
                         await decided.wait()
                         decided.clear()
             except TimeoutError:
-                self.expire(name)
+                self.expire(ticket)
         finally:
             unwatch()
-        self.check(name)
+            self.leave(ticket)
+        ticket.check()
 
-    def enter(self, name: str) -> float | None:
-        """Begin to wait at a gate.
+    def enter(self, name: str) -> Ticket:
+        """Begin to wait at a gate; ``leave`` ends that.
 
         Returns:
-            When to give up, on the clock of ``time.monotonic``; ``None``: never.
+            The decision to wait for; it may have been made.
 
         Raises:
             GateUnknown: if there is no such gate.
         """
         with self._changed:
-            state = self._state(name)
-            state.used = True
-            if state.status is not GateStatus.PENDING:
-                return state.deadline
-            if state.gate.auto_approve:
-                state.status, state.reason = GateStatus.APPROVED, "approved by itself"
+            ticket = self._ticket(name)
+            ticket.spent = True
+            ticket.waiters += 1
+            if ticket.status is not GateStatus.PENDING:
+                return ticket
+            if ticket.gate.auto_approve:
+                ticket.status, ticket.reason = GateStatus.APPROVED, "approved by itself"
             else:
-                state.status = GateStatus.WAITING
-                if state.gate.timeout is not None:
-                    state.deadline = time.monotonic() + state.gate.timeout
-            deadline = state.deadline
+                ticket.status = GateStatus.WAITING
+                if ticket.gate.timeout is not None:
+                    ticket.deadline = time.monotonic() + ticket.gate.timeout
         self._tell(name)
-        return deadline
+        return ticket
 
-    def expire(self, name: str) -> None:
+    def leave(self, ticket: Ticket) -> None:
+        """Wait no more; where nobody does, the gate is as it was before."""
+        with self._changed:
+            ticket.waiters -= 1
+            if ticket.waiters or ticket.status is not GateStatus.WAITING:
+                return
+            ticket.status, ticket.deadline, ticket.spent = GateStatus.PENDING, None, False
+        self._tell(ticket.name)
+
+    def expire(self, ticket: Ticket) -> None:
         """Give up waiting, if the time is over and nobody has decided."""
         with self._changed:
-            state = self._state(name)
-            over = state.deadline is not None and time.monotonic() >= state.deadline
-            if state.status is not GateStatus.WAITING or not over:
+            over = ticket.deadline is not None and time.monotonic() >= ticket.deadline
+            if ticket.status is not GateStatus.WAITING or not over:
                 return
-            state.status = GateStatus.TIMED_OUT
+            ticket.status = GateStatus.TIMED_OUT
             self._changed.notify_all()
-        self._tell(name)
-
-    def check(self, name: str) -> None:
-        """Whether what waits at a gate may pass.
-
-        Raises:
-            GateUnknown: if there is no such gate.
-            GateRejected: if it was rejected.
-            GateTimeout: if nobody decided in time.
-        """
-        with self._changed:
-            state = self._state(name)
-            status, reason, timeout = state.status, state.reason, state.gate.timeout
-        if status is GateStatus.REJECTED:
-            told = f": {reason}" if reason else ""
-            raise GateRejected(f"gate {name!r} was rejected{told}", gate=name, reason=reason)
-        if status is GateStatus.TIMED_OUT:
-            raise GateTimeout(f"nobody decided at gate {name!r} within {timeout:g} s", gate=name)
+        self._tell(ticket.name)
 
     def reset(self, name: str | None = None) -> None:
-        """Forget the decision at a gate, or at all of them.
+        """Forget the decision at a gate, or at all of them; who waits for one goes on waiting.
 
         Raises:
             GateUnknown: if there is no such gate.
         """
-        names = self.names() if name is None else [name]
-        with self._changed:
-            for one in names:
-                self._states[one] = _State(self._state(one).gate)
-        for one in names:
+        for one in self.names() if name is None else [name]:
+            with self._changed:
+                ticket = self._ticket(one)
+                if not ticket.decided:
+                    continue
+                self._tickets[one] = Ticket(one, ticket.gate)
             self._tell(one)
 
-    def begin_run(self) -> None:
-        """Forget the decisions that an earlier run has used; those that were made in advance are kept."""
-        for name in self.names():
-            with self._changed:
-                used = self._states[name].used
-            if used:
+    def begin_run(self, names: Iterable[str]) -> None:
+        """Forget the decisions that an earlier run has made use of; those made in advance are kept.
+
+        Args:
+            names: the gates of the run.
+        """
+        for name in names:
+            if self._ticket(name).spent:
                 self.reset(name)
 
-    def _state(self, name: str) -> _State:
-        if name not in self._states:
-            raise GateUnknown(f"there is no gate {name!r}{nearest(str(name), self._states)}", gate=name)
-        return self._states[name]
+    def end_run(self, names: Iterable[str]) -> None:
+        """A decision is good for one run, whether that came to the gate or not.
+
+        Args:
+            names: the gates of the run.
+        """
+        with self._changed:
+            for name in names:
+                ticket = self._ticket(name)
+                ticket.spent = ticket.spent or ticket.decided
+
+    def _ticket(self, name: str) -> Ticket:
+        if name not in self._tickets:
+            raise GateUnknown(f"there is no gate {name!r}{nearest(str(name), self._tickets)}", gate=name)
+        return self._tickets[name]
 
     # To and from a dict
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """All gates as JSON: for each name ``timeout``, ``auto_approve``, ``status`` and ``reason``."""
+        """All gates as JSON: for each name ``timeout``, ``auto_approve``, ``status``, ``reason`` and ``spent``."""
         with self._changed:
             return {
                 name: {
-                    "timeout": state.gate.timeout,
-                    "auto_approve": state.gate.auto_approve,
-                    "status": str(state.status),
-                    "reason": state.reason,
+                    "timeout": ticket.gate.timeout,
+                    "auto_approve": ticket.gate.auto_approve,
+                    "status": str(ticket.status),
+                    "reason": ticket.reason,
+                    "spent": ticket.spent,
                 }
-                for name, state in self._states.items()
+                for name, ticket in self._tickets.items()
             }
 
     @classmethod
@@ -360,16 +400,19 @@ class GateController:
         """
         made = cls()
         for name, fields in data.items():
-            unknown = fields.keys() - {"timeout", "auto_approve", "status", "reason"}
+            unknown = fields.keys() - {"timeout", "auto_approve", "status", "reason", "spent"}
             if unknown:
                 raise ValueError(f"gate {name!r}: unknown: {', '.join(map(repr, sorted(unknown)))}")
             made.add(name, ApprovalGate(fields.get("timeout"), bool(fields.get("auto_approve", False))))
             status = GateStatus(fields.get("status", GateStatus.PENDING))
             if status in DECIDED:
-                made._states[name].status, made._states[name].reason = status, str(fields.get("reason", ""))
+                ticket = made._tickets[name]
+                ticket.status, ticket.reason = status, str(fields.get("reason", ""))
+                ticket.spent = bool(fields.get("spent", False))
         return made
 
 
-def _told(state: _State) -> str:
-    word = "given up, as nobody decided in time" if state.status is GateStatus.TIMED_OUT else str(state.status)
-    return f"{word} ({state.reason})" if state.reason else word
+def _told(ticket: Ticket) -> str:
+    timed_out = ticket.status is GateStatus.TIMED_OUT
+    word = "given up, as nobody decided in time" if timed_out else str(ticket.status)
+    return f"{word} ({ticket.reason})" if ticket.reason else word

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cache
 from importlib.metadata import entry_points
 from typing import Final, TypeVar
 
@@ -63,6 +63,7 @@ class PluginManager:
         self._hooks = HookRegistry() if hooks is None else hooks
         self._plugins: dict[str, DagPlugin] = {}
         self._started: dict[str, _Remembered] = {}
+        self._lock = threading.RLock()  # executors start the default one, in any thread
 
     @property
     def hooks(self) -> HookRegistry:
@@ -84,10 +85,11 @@ class PluginManager:
             raise TypeError(f"register takes a plugin, not its class: write register({plugin.__name__}())")
         if not isinstance(plugin, DagPlugin):
             raise TypeError(f"a plugin is a DagPlugin, found {shown(plugin)}")
-        if plugin.name in self._plugins:
-            warnings.warn(f"plugin {plugin.name!r} is registered again, and replaced", RuntimeWarning, stacklevel=2)
-            self._stop(plugin.name)
-        self._plugins[plugin.name] = plugin
+        with self._lock:
+            if plugin.name in self._plugins:
+                warnings.warn(f"plugin {plugin.name!r} is registered again, and replaced", RuntimeWarning, stacklevel=2)
+                self._stop(plugin.name)
+            self._plugins[plugin.name] = plugin
 
     def discover(self) -> list[str]:
         """Register the plugins of installed distributions; one that can't be loaded is a warning.
@@ -110,22 +112,26 @@ class PluginManager:
 
     def initialize_all(self) -> None:
         """Start the plugins that are not started yet; one that fails is a warning."""
-        for name, plugin in list(self._plugins.items()):
-            if name in self._started:
-                continue
-            hooks = _Remembered(self._hooks)
-            try:
-                plugin.initialize(hooks)
-            except BaseException as error:
-                hooks.take_back()
-                _warn(f"plugin {name!r} cannot be started", error)
-            else:
-                self._started[name] = hooks
+        with self._lock:
+            for name, plugin in self._plugins.items():
+                if name not in self._started:
+                    self._start(name, plugin)
+
+    def _start(self, name: str, plugin: DagPlugin) -> None:
+        hooks = _Remembered(self._hooks)
+        try:
+            plugin.initialize(hooks)
+        except BaseException as error:
+            hooks.take_back()
+            _warn(f"plugin {name!r} cannot be started", error)
+        else:
+            self._started[name] = hooks
 
     def teardown_all(self) -> None:
         """Stop the plugins that were started, the last one first; one that fails is a warning."""
-        for name in reversed(list(self._started)):
-            self._stop(name)
+        with self._lock:
+            for name in reversed(list(self._started)):
+                self._stop(name)
 
     def _stop(self, name: str) -> None:
         hooks = self._started.pop(name, None)
@@ -144,7 +150,7 @@ class _Remembered(HookRegistry):
 
     def __init__(self, hooks: HookRegistry) -> None:
         self._hooks = hooks
-        self._taken: list[Callable[[], None]] = []
+        self._taken: dict[Callable[[], None], None] = {}
         self.fire = hooks.fire  # type: ignore[method-assign]
         self.heard = hooks.heard  # type: ignore[method-assign]
         self.clear = hooks.clear  # type: ignore[method-assign]
@@ -152,8 +158,13 @@ class _Remembered(HookRegistry):
 
     def register(self, event: HookEvent, callback: Callback, priority: int = 0) -> Callable[[], None]:
         unregister = self._hooks.register(event, callback, priority)
-        self._taken.append(unregister)
-        return unregister
+        self._taken[unregister] = None
+
+        def forget() -> None:
+            self._taken.pop(unregister, None)
+            unregister()
+
+        return forget
 
     def take_back(self) -> None:
         for unregister in self._taken:
@@ -167,10 +178,12 @@ def _warn(told: str, error: BaseException) -> None:
     warnings.warn(f"{told}: {raised(error)}{place_of(error)}", RuntimeWarning, stacklevel=3)
 
 
-@cache
+_default = PluginManager()
+
+
 def default_manager() -> PluginManager:
     """The manager of plugins that were declared by ``dag_plugin``; executors that are given no hooks use it."""
-    return PluginManager()
+    return _default
 
 
 def dag_plugin(cls: P) -> P:

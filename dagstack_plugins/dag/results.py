@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+from dagstack_plugins.dag.errors import DagError
+from dagstack_plugins.wording import raised
 
 
 class NodeStatus(StrEnum):
@@ -49,6 +52,14 @@ class NodeResult:
     started_at: datetime | None = None
     duration_seconds: float = 0.0
     attempts: int = 0
+
+
+_WORDS: Final = {
+    NodeStatus.FAILED: "a failure",
+    NodeStatus.SKIPPED: "skipped",
+    NodeStatus.TIMED_OUT: "given up",
+    NodeStatus.CANCELLED: "cancelled",
+}
 
 
 class ExecutionResult:
@@ -129,8 +140,13 @@ class ExecutionResult:
 
         Raises:
             KeyError: if there is no such node.
+            DagError: if it did not succeed; the node's error is the cause.
         """
-        return self.node_results[name].value
+        result = self.node_results[name]
+        if result.status is not NodeStatus.SUCCEEDED:
+            why = f": {raised(result.error)}" if result.error is not None else ""
+            raise DagError(f"node {name!r} has no result, as it was {_WORDS[result.status]}{why}") from result.error
+        return result.value
 
     def __repr__(self) -> str:
         told = ", ".join(f"{count} {status}" for status in NodeStatus if (count := self._counts[status]))

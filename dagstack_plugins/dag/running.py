@@ -24,9 +24,9 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.dag.errors import GateRejected, GateTimeout, NodeTimeout
+from dagstack_plugins.dag.errors import GateError, GateTimeout, NodeTimeout
 from dagstack_plugins.dag.events import HookContext, HookEvent
-from dagstack_plugins.dag.gates import DECIDED, GateController
+from dagstack_plugins.dag.gates import GateController, Ticket
 from dagstack_plugins.dag.graph import DAG
 from dagstack_plugins.dag.hooks import HookRegistry
 from dagstack_plugins.dag.plan import Plan, arguments
@@ -36,6 +36,10 @@ from dagstack_plugins.dag.workers import LOST, Workers
 from dagstack_plugins.runtimes.home import BackgroundLoop
 
 _log: Final = logging.getLogger("dagstack_plugins")
+_LONGEST: Final = 3600.0
+"""Seconds that the driving thread waits at a time: systems know an upper limit."""
+_FEW: Final = 1000
+"""Deadlines that are kept before those of what has ended are thrown away."""
 _WORKERS: Final = min(32, (os.cpu_count() or 1) + 4)
 
 
@@ -71,6 +75,7 @@ class _Attempt:
         started_at: when the first one began.
         begun: the same, on the clock that durations are taken from.
         over: whether somebody settled it: it ended, or was given up.
+        seconds: how long it took, once its coroutine has ended.
         task: the coroutine's task, if it is one.
         thread: the worker that it runs in, where that may be given up.
     """
@@ -80,6 +85,7 @@ class _Attempt:
     started_at: datetime
     begun: float
     over: bool = False
+    seconds: float = 0.0
     task: asyncio.Task[Any] | None = None
     thread: threading.Thread | None = None
 
@@ -101,6 +107,9 @@ class Run:
     def __init__(self, dag: DAG, plan: Plan, settings: Settings, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.id = uuid.uuid4().hex
         self.was_cancelled = False
+        self._stopping = False
+        self._ended = False
+        self._broken: BaseException | None = None
         self._dag = dag
         self._plan = plan
         self._settings = settings
@@ -114,11 +123,13 @@ class Run:
         self._begun = bytearray(len(plan.names))
         self._results: list[Any] = [None] * len(plan.names)
         self._left = len(plan.names)
-        self._workers = Workers(self._lock, self._step, self._admitted, settings.max_workers or _WORKERS)
-        self._gated = {plan.places[name] for name in self._gate_names() if name in plan.places}
-        self._deadlines: list[tuple[float, int, _Attempt | str]] = []
+        self._workers = Workers(self._lock, self._step, self._admitted, self._break, settings.max_workers or _WORKERS)
+        names = self._gates.names() if self._gates is not None else ()
+        self._gated = {plan.places[name]: name for name in names if name in plan.places}
+        self._deadlines: list[tuple[float, int, _Attempt | Ticket]] = []
+        self._kept = _FEW
         self._number = itertools.count()
-        self._at_gate: dict[str, int] = {}
+        self._at_gate: dict[str, tuple[int, Ticket]] = {}
         self._awaited: set[_Attempt] = set()
         self._loop = loop
         self._own_loop: BackgroundLoop | None = None
@@ -131,7 +142,7 @@ class Run:
         unwatch = self._gates.watch(self._gate_changed) if self._gates is not None else lambda: None
         try:
             if self._gates is not None:
-                self._gates.begin_run()
+                self._gates.begin_run(self._gated.values())
             self._tell(HookEvent.PRE_EXECUTE)
             self._workers.give(*(node for node, count in enumerate(self._plan.needs) if not count))
             self._wait()
@@ -143,7 +154,10 @@ class Run:
             unwatch()
             self._close()
             result = self._result(time.perf_counter() - begun)
+            self._ended = True
             self._tell(HookEvent.POST_EXECUTE, execution_result=result)
+        if self._broken is not None:
+            raise self._broken
         return result
 
     def cancel(self) -> None:
@@ -158,6 +172,12 @@ class Run:
         for attempt in awaited:
             self._cancel_task(attempt)
 
+    def _break(self, error: BaseException) -> None:
+        """The executor itself failed in a worker: whoever drives the run is told, and does not wait for ever."""
+        with self._lock:
+            self._broken = self._broken or error
+            self._news.notify_all()
+
     def _result(self, seconds: float) -> ExecutionResult:
         # Only an interrupted run that was given up has nodes without a result.
         ended = [
@@ -168,11 +188,14 @@ class Run:
         return ExecutionResult(self.id, by_name, seconds, was_cancelled=self.was_cancelled)
 
     def _close(self) -> None:
-        if self._gates is not None:
-            for name in list(self._at_gate):
-                self._gates.reset(name)
         # With nodes left, the run was given up, and nobody knows when its tasks end.
         self._workers.close(wait=not self._left)
+        if self._gates is not None:
+            for _, ticket in list(self._at_gate.values()):
+                self._gates.leave(ticket)
+            self._gates.end_run(self._gated.values())
+        for attempt in list(self._awaited):
+            _log.warning("node %r still runs in a coroutine that was cancelled", self._plan.names[attempt.node])
         if self._own_loop is not None:
             self._own_loop.__exit__()
 
@@ -182,6 +205,8 @@ class Run:
             return
         context = HookContext(event=event, dag=self._dag, node_name=name, run_id=self.id, **told)
         with self._telling:
+            if self._ended and event is not HookEvent.POST_EXECUTE:  # of what a run left behind that was given up
+                return
             try:
                 self._hooks.fire(context)
             except Exception:  # of warnings that were made errors: whoever wants them so must not lose the run
@@ -193,36 +218,37 @@ class Run:
         """Until every node has ended; those that take too long are given up."""
         while True:
             with self._news:
-                if not self._left:
+                if not self._left or self._broken is not None:
                     return
                 expired = self._expired()
                 if not expired:
                     self._news.wait(self._seconds_left())
                     continue
             for one in expired:
-                if isinstance(one, str):
+                if isinstance(one, Ticket):
                     assert self._gates is not None
                     self._gates.expire(one)
                 else:
                     self._give_up(one)
 
-    def _expired(self) -> list[_Attempt | str]:
+    def _expired(self) -> list[_Attempt | Ticket]:
         now, found = time.monotonic(), []
-        while self._deadlines and (self._deadlines[0][0] <= now or self._is_over(self._deadlines[0][2])):
+        while self._deadlines and (self._deadlines[0][0] <= now or _is_over(self._deadlines[0][2])):
             one = heapq.heappop(self._deadlines)[2]
-            if not self._is_over(one):
+            if not _is_over(one):
                 found.append(one)
         return found
 
-    def _is_over(self, one: _Attempt | str) -> bool:
-        return one not in self._at_gate if isinstance(one, str) else one.over
-
     def _seconds_left(self) -> float | None:
-        return max(0.0, self._deadlines[0][0] - time.monotonic()) if self._deadlines else None
+        return min(_LONGEST, max(0.0, self._deadlines[0][0] - time.monotonic())) if self._deadlines else None
 
-    def _expect(self, deadline: float, one: _Attempt | str) -> None:
+    def _expect(self, deadline: float, one: _Attempt | Ticket) -> None:
         with self._news:
             heapq.heappush(self._deadlines, (deadline, next(self._number), one))
+            if len(self._deadlines) > 2 * self._kept:  # most have ended in time
+                self._deadlines = [entry for entry in self._deadlines if not _is_over(entry[2])]
+                heapq.heapify(self._deadlines)
+                self._kept = max(_FEW, len(self._deadlines))
             if self._deadlines[0][2] is one:
                 self._news.notify_all()
 
@@ -258,8 +284,20 @@ class Run:
         return self._first_attempt(thing)
 
     def _first_attempt(self, node: int) -> Any:
-        self._tell(HookEvent.PRE_NODE, self._plan.names[node])
+        if self._hooks is not None and self._hooks.heard(HookEvent.PRE_NODE):
+            with self._telling:  # others may have been told of a failure meanwhile, after which nothing begins
+                if self._withdrawn(node):
+                    return None
+                self._tell(HookEvent.PRE_NODE, self._plan.names[node])
         return self._attempt(_Attempt(node, 1, datetime.now(UTC), time.perf_counter()))
+
+    def _withdrawn(self, node: int) -> bool:
+        with self._lock:
+            if not self._stopping:
+                return False
+            self._results[node] = NodeResult(self._plan.names[node], NodeStatus.CANCELLED)
+            self._end_one()
+            return True
 
     def _attempt(self, attempt: _Attempt) -> Any:
         plan, node = self._plan, attempt.node
@@ -274,9 +312,9 @@ class Run:
             if not self._settle(attempt):
                 return LOST
             if error is None:
-                return self._ended(attempt, NodeStatus.SUCCEEDED, value)
+                return self._end(attempt, NodeStatus.SUCCEEDED, value)
             if (another := self._another(attempt)) is None:
-                return self._ended(attempt, NodeStatus.FAILED, error=error)
+                return self._end(attempt, NodeStatus.FAILED, error=error)
             attempt = another
 
     def _another(self, attempt: _Attempt) -> _Attempt | None:
@@ -295,35 +333,43 @@ class Run:
             attempt.over = True
             return True
 
-    def _ended(
-        self, attempt: _Attempt, status: NodeStatus, value: Any = None, error: BaseException | None = None
-    ) -> Any:
-        seconds = time.perf_counter() - attempt.begun
+    def _end(self, attempt: _Attempt, status: NodeStatus, value: Any = None, error: BaseException | None = None) -> Any:
+        seconds = attempt.seconds or time.perf_counter() - attempt.begun
         name = self._plan.names[attempt.node]
         result = NodeResult(name, status, value, error, attempt.started_at, seconds, attempt.number)
         return self._settled(attempt.node, result)
 
     def _settled(self, node: int, result: NodeResult, *, by_worker: bool = True) -> Any:
-        if result.status is NodeStatus.SUCCEEDED:
-            self._tell(HookEvent.POST_NODE, result.name, node_result=result)
-        elif result.status is not NodeStatus.CANCELLED:
-            self._tell(HookEvent.ON_ERROR, result.name, node_result=result, error=result.error)
         with self._lock:
             self._results[node] = result
-            self._left -= 1
-            ready: list[int] = []
+            if result.status is not NodeStatus.SUCCEEDED:  # first of all: nothing begins while callbacks are told
+                self._skip_after(node, result.error)
+                if self._settings.fail_fast:
+                    self._begin_no_more()
+        try:
             if result.status is NodeStatus.SUCCEEDED:
+                self._tell(HookEvent.POST_NODE, result.name, node_result=result)
+            elif result.status is not NodeStatus.CANCELLED:
+                self._tell(HookEvent.ON_ERROR, result.name, node_result=result, error=result.error)
+        finally:  # also where a user interrupts a callback
+            following = self._follow(node, result.status, by_worker=by_worker)
+        return following
+
+    def _follow(self, node: int, status: NodeStatus, *, by_worker: bool) -> Any:
+        with self._lock:
+            ready: list[int] = []
+            if status is NodeStatus.SUCCEEDED:
                 for one in self._plan.dependents[node]:
                     self._needs[one] -= 1
                     if not self._needs[one]:
                         ready.append(one)
-            else:
-                self._skip_after(node, result.error)
-                if self._settings.fail_fast:
-                    self._begin_no_more()
-            if not self._left:
-                self._news.notify_all()
+            self._end_one()
             return self._workers.go_on(ready) if by_worker else self._workers.put(ready)
+
+    def _end_one(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._news.notify_all()
 
     def _skip_after(self, node: int, error: BaseException | None) -> None:
         waiting = list(self._plan.dependents[node])
@@ -331,14 +377,15 @@ class Run:
             one = waiting.pop()
             if self._results[one] is None:
                 self._results[one] = NodeResult(self._plan.names[one], NodeStatus.SKIPPED, error=error)
-                self._left -= 1
+                self._end_one()
                 waiting += self._plan.dependents[one]
 
     def _begin_no_more(self) -> None:
+        self._stopping = True
         for node, result in enumerate(self._results):
             if result is None and not self._begun[node]:
                 self._results[node] = NodeResult(self._plan.names[node], NodeStatus.CANCELLED)
-                self._left -= 1
+                self._end_one()
 
     # Coroutines
 
@@ -355,38 +402,44 @@ class Run:
         loop = self._loop
 
         def start() -> None:
-            # A coroutine as it is: one that is cancelled before it began would else be left alone, which Python tells.
-            coroutine = value if inspect.iscoroutine(value) else _awaited(value)
-            attempt.task = loop.create_task(coroutine, context=context)
-            attempt.task.add_done_callback(done)
+            try:
+                # A coroutine as it is: one that is cancelled before it began would else be dropped, which Python tells.
+                coroutine = value if inspect.iscoroutine(value) else _awaited(value)
+                task = loop.create_task(coroutine, context=context)
+            except Exception as error:  # of a factory of tasks that knows no contexts
+                _drop(value)
+                self._outcome(attempt, None, error)
+                return
+            attempt.task = task
+            task.add_done_callback(done)
             if self.was_cancelled or attempt.over:
-                attempt.task.cancel()
+                task.cancel()
 
         def done(task: asyncio.Task[Any]) -> None:
-            self._awaited.discard(attempt)
-            if task.cancelled():
-                self._workers.give(partial(self._outcome, attempt, error=asyncio.CancelledError()))
-            elif (error := task.exception()) is not None:
-                self._workers.give(partial(self._outcome, attempt, error=error))
-            else:
-                self._workers.give(partial(self._outcome, attempt, task.result()))
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            self._outcome(attempt, task.result() if error is None else None, error)
 
         try:
             loop.call_soon_threadsafe(start)
         except RuntimeError as error:  # the loop was closed under the run
             _drop(value)
-            self._workers.give(partial(self._outcome, attempt, error=error))
+            self._outcome(attempt, None, error)
         return None
 
-    def _outcome(self, attempt: _Attempt, value: Any = None, error: BaseException | None = None) -> Any:
-        if not self._settle(attempt):
-            return None
+    def _outcome(self, attempt: _Attempt, value: Any, error: BaseException | None) -> None:
+        """A coroutine has ended, now: a worker tells of it as soon as one is free."""
+        self._awaited.discard(attempt)
+        attempt.seconds = time.perf_counter() - attempt.begun
+        if self._settle(attempt):
+            self._workers.give_first(partial(self._after, attempt, value, error))
+
+    def _after(self, attempt: _Attempt, value: Any, error: BaseException | None) -> Any:
         if error is None:
-            return self._ended(attempt, NodeStatus.SUCCEEDED, value)
+            return self._end(attempt, NodeStatus.SUCCEEDED, value)
         if self.was_cancelled and isinstance(error, asyncio.CancelledError):
-            return self._ended(attempt, NodeStatus.CANCELLED, error=error)
+            return self._end(attempt, NodeStatus.CANCELLED, error=error)
         another = self._another(attempt)
-        return self._ended(attempt, NodeStatus.FAILED, error=error) if another is None else self._attempt(another)
+        return self._end(attempt, NodeStatus.FAILED, error=error) if another is None else self._attempt(another)
 
     def _cancel_task(self, attempt: _Attempt) -> None:
         assert self._loop is not None
@@ -395,41 +448,47 @@ class Run:
 
     # Gates
 
-    def _gate_names(self) -> list[str]:
-        return [] if self._gates is None else self._gates.names()
-
     def _come_to_gate(self, node: int) -> Any:
         assert self._gates is not None
-        name = self._plan.names[node]
+        name = self._gated[node]
         with self._lock:
             if self._results[node] is not None:
                 return None
-            self._at_gate[name] = node
-        deadline = self._gates.enter(name)
-        if self._gates.status(name) not in DECIDED:
-            if deadline is not None:
-                self._expect(deadline, name)
-            return None
-        return None if self._at_gate.pop(name, None) is None else self._begin_decided(node, name)
+        ticket = self._gates.enter(name)
+        with self._lock:
+            self._at_gate[name] = node, ticket
+        if ticket.deadline is not None and not ticket.decided:
+            self._expect(ticket.deadline, ticket)
+        return self._pass_gate(name) if ticket.decided else None
 
     def _gate_changed(self, name: str) -> None:
-        assert self._gates is not None
-        if self._gates.status(name) in DECIDED and (node := self._at_gate.pop(name, None)) is not None:
-            self._workers.give(partial(self._begin_decided, node, name))
+        with self._lock:
+            _, ticket = self._at_gate.get(name, (0, None))
+        if ticket is not None and ticket.decided:
+            self._workers.give(partial(self._pass_gate, name))
 
-    def _begin_decided(self, node: int, name: str) -> Any:
+    def _pass_gate(self, name: str) -> Any:
         assert self._gates is not None
         with self._lock:
-            if self._results[node] is not None:
+            node, ticket = self._at_gate.pop(name, (0, None))
+            if ticket is None:
                 return None
+            withdrawn = self._results[node] is not None
             self._begun[node] = 1
+        self._gates.leave(ticket)
+        if withdrawn:
+            return None
         try:
-            self._gates.check(name)
-        except GateRejected as error:
-            return self._settled(node, NodeResult(name, NodeStatus.FAILED, error=error))
+            ticket.check()
         except GateTimeout as error:
             return self._settled(node, NodeResult(name, NodeStatus.TIMED_OUT, error=error))
+        except GateError as error:
+            return self._settled(node, NodeResult(name, NodeStatus.FAILED, error=error))
         return self._first_attempt(node)
+
+
+def _is_over(one: _Attempt | Ticket) -> bool:
+    return one.decided if isinstance(one, Ticket) else one.over
 
 
 def _called(context: contextvars.Context, task: Task, given: dict[str, Any]) -> tuple[Any, BaseException | None]:

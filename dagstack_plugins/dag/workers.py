@@ -27,15 +27,22 @@ class Workers:
         lock: guards the queue, and what else its owner wants to change together with it.
         step: does one thing of the queue, and returns the next one to do, ``None``, or ``LOST``.
         admit: whether something that comes up is still to be done; asked under the lock.
+        broken: is told of what a step raised, which none should; the worker goes on.
         most: how many there may be.
     """
 
     def __init__(
-        self, lock: threading.Lock, step: Callable[[Any], Any], admit: Callable[[Any], bool], most: int
+        self,
+        lock: threading.Lock,
+        step: Callable[[Any], Any],
+        admit: Callable[[Any], bool],
+        broken: Callable[[BaseException], None],
+        most: int,
     ) -> None:
         self._news = threading.Condition(lock)
         self._step = step
         self._admit = admit
+        self._broken = broken
         self._most = most
         self._queue: deque[Any] = deque()
         self._threads: set[threading.Thread] = set()
@@ -46,6 +53,12 @@ class Workers:
         """Leave things to do to whichever worker is free."""
         with self._news:
             self.put(things)
+
+    def give_first(self, thing: Any) -> None:
+        """Leave a thing to do before all others."""
+        with self._news:
+            self._queue.appendleft(thing)
+            self._see_to_workers()
 
     def put(self, things: Iterable[Any]) -> None:
         """The same, for who holds the lock."""
@@ -93,7 +106,12 @@ class Workers:
             self._news.notify(waiting)
         for _ in range(min(waiting - self._idle, self._most - len(self._threads))):
             thread = threading.Thread(target=self._work, name=_NAME, daemon=True)
-            thread.start()  # under the lock, so that whoever joins them all finds them started
+            try:
+                thread.start()  # under the lock, so that whoever joins them all finds them started
+            except RuntimeError:  # the system has no more: those that there are will do
+                if not self._threads:
+                    raise
+                return
             self._threads.add(thread)
 
     def _work(self) -> None:
@@ -101,7 +119,11 @@ class Workers:
         while thing is not LOST:
             if thing is None and (thing := self._taken()) is None:
                 return
-            thing = self._step(thing)
+            try:
+                thing = self._step(thing)
+            except BaseException as error:
+                self._broken(error)
+                thing = None
 
     def _taken(self) -> Any:
         with self._news:

@@ -86,7 +86,8 @@ def slips(instance: Any, compiled: CompiledKind, bindings: Mapping[str, Binding]
     absent = [name for name in compiled.kind.hooks if name not in bindings]
     for name, meant in nearly_hooks(type(instance), absent, but=bindings):
         yield f"{name!r} is no hook of its kind, and nothing calls it; did you mean {meant!r}?"
-    lifecycle = [name for name in ("setup", "teardown") if not hasattr(instance, name)]
+    # Statically: to look at an attribute may run the plugin's code.
+    lifecycle = [name for name in ("setup", "teardown") if inspect.getattr_static(instance, name, None) is None]
     for name, meant in nearly_hooks(type(instance), lifecycle, but=bindings):
         yield f"nothing calls {name!r}; did you mean {meant!r}?"
     for name, binding in bindings.items():

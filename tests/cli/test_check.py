@@ -198,13 +198,15 @@ def test_a_plugin_without_its_manifest_and_hookspecs_by_other_names_are_warned_o
     project.file("program/__init__.py", "")
     project.file("program/plugin.py", "")
     project.kind("greeter", {"greet": {"dispatch": "singleton"}})
-    project.file("kinds/other.yaml", "kind: other\n")
-    project.file("kinds/greeter/greeter.yaml", "kind: greeter\n")
+    project.file("kinds/other.yaml", "kind: other\nhooks: []\n")
+    project.file("kinds/settings.yaml", "colour: red\n")
+    project.file("kinds/greeter/notes.yaml", "of no interest\n")
+    project.file("kinds/misnamed/misnamed.yaml", "kind: misnamed\nhooks: []\n")
     done = project.run("check", ".")
     assert (done.status, done.out) == (0, "ok: 1 plugin and 1 hookspec checked\n")
     no_plugin = "holds a plugin.py and no manifest, so it is no plugin"
     assert sorted(done.err.splitlines()) == [
-        "warning: kinds/greeter/greeter.yaml: is no hookspec; those are called v<major>.yaml, such as v1.yaml",
+        "warning: kinds/misnamed/misnamed.yaml: is no hookspec; those are called v<major>.yaml, such as v1.yaml",
         "warning: kinds/other.yaml: is no hookspec here; that of a kind is kinds/<kind>/v<major>.yaml",
         f"warning: plugins/lost: {no_plugin}",
         f"warning: plugins/misnamed: {no_plugin}; is 'dagstak.toml' meant to be its dagstack.toml?",

@@ -27,6 +27,7 @@ from dagstack_plugins import DispatchMismatch, PluginRegistry
 from dagstack_plugins.dag import (
     DAG,
     ApprovalGate,
+    DagError,
     DAGExecutor,
     ExecutionResult,
     GateController,
@@ -101,6 +102,9 @@ def test_what_waits_for_a_failure_is_skipped_and_the_others_go_on() -> None:
     assert (result.failed, result.skipped, result.status) == (1, 1, "failed")
     assert result.node_results["c"].error is result.error is result.node_results["b"].error
     assert result.node_results["c"].started_at is None
+    with pytest.raises(DagError, match="node 'b' has no result, as it was a failure: ValueError: broken") as info:
+        result["b"]
+    assert info.value.__cause__ is result.error
 
 
 def test_failing_fast_begins_nothing_more_and_lets_end_what_runs() -> None:
@@ -349,6 +353,13 @@ def test_a_function_that_takes_too_long_and_then_wants_to_be_awaited() -> None:
     assert statuses(result) == {"slow": "timed_out", "after": "skipped", "other": "succeeded"}
     time.sleep(0.2)
     assert began == []
+
+
+def test_a_limit_that_nobody_lives_to_see() -> None:
+    gates = {"a": ApprovalGate(timeout=1e12, auto_approve=True)}
+    assert (
+        DAGExecutor(graph("a b"), timeout=1e12, gates=gates).execute({"a": lambda: time.sleep(0.01), "b": nothing}).ok
+    )
 
 
 def test_what_is_quick_enough_knows_nothing_of_time() -> None:
@@ -639,6 +650,131 @@ async def test_gates_in_a_run_on_a_loop() -> None:
     assert (await executor.aexecute({"build": build, "publish": nothing})).ok
 
 
+def test_a_rejection_stands_whatever_other_runs_do() -> None:
+    gates, ran = GateController({"deploy": ApprovalGate()}), []
+    executor = DAGExecutor(graph("build deploy"), gates=gates)
+    other = DAGExecutor(graph(nodes="deploy"), gates=gates)
+    gates.watch(lambda _: gates.waiting_gates() and threading.Thread(target=decide).start())
+
+    def decide() -> None:
+        gates.reject("deploy")
+        threading.Thread(target=lambda: other.execute({"deploy": nothing}), daemon=True).start()
+
+    result = executor.execute({"build": nothing, "deploy": lambda: ran.append("deployed")})
+    assert (statuses(result)["deploy"], ran) == ("failed", [])
+    other.cancel()
+
+
+def test_an_approval_does_not_outlive_its_run() -> None:
+    gates = GateController({"deploy": ApprovalGate(timeout=0.05)})
+    executor = DAGExecutor(graph("build deploy"), gates=gates)
+
+    def build() -> None:
+        gates.approve("deploy")
+        raise ValueError("broken")
+
+    executor.execute({"build": build, "deploy": nothing})
+    assert gates.status("deploy") == "approved"
+    assert statuses(executor.execute({"build": nothing, "deploy": nothing}))["deploy"] == "timed_out"
+
+
+def test_two_runs_at_one_gate_have_one_decision_and_their_own_ends() -> None:
+    gates = GateController({"publish": ApprovalGate(timeout=0.5)})
+    executor = DAGExecutor(graph(nodes="publish"), gates=gates)
+    results: list[ExecutionResult] = []
+    threads = [threading.Thread(target=lambda: results.append(executor.execute({"publish": nothing}))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [statuses(result)["publish"] for result in results] == ["timed_out"] * 2
+
+
+def test_a_controller_with_a_misspelt_gate() -> None:
+    gates = GateController({"deplyo": ApprovalGate(), "of another graph": ApprovalGate()})
+    with pytest.raises(GraphInvalid, match=r"gate 'deplyo', but no node of that name \(did you mean 'deploy'\?\)"):
+        DAGExecutor(graph(nodes="deploy"), gates=gates)
+
+
+# --- where the executor itself meets trouble --------------------------------------------------------------------------
+
+
+def test_nothing_begins_while_callbacks_are_told_of_a_failure() -> None:
+    hooks = HookRegistry()
+    hooks.register(HookEvent.ON_ERROR, lambda _: time.sleep(0.2))
+    names = [f"n{place}" for place in range(40)]
+    tasks = {**dict.fromkeys(names, lambda: time.sleep(0.02)), "bad": fails}
+    result = DAGExecutor(graph(nodes=" ".join(["bad", *names])), hooks=hooks, max_workers=4).execute(tasks)
+    assert result.succeeded <= 4
+
+
+def test_nothing_begins_after_a_cancellation() -> None:
+    hooks, began = HookRegistry(), []
+    executor = DAGExecutor(graph(nodes="a b c d e f"), hooks=hooks, max_workers=6)
+
+    def pre_node(_: HookContext) -> None:
+        time.sleep(0.05)
+        executor.cancel()
+
+    hooks.register(HookEvent.PRE_NODE, pre_node)
+    result = executor.execute(dict.fromkeys("abcdef", lambda: began.append(1)))
+    assert (len(began), result.succeeded, result.cancelled) == (1, 1, 5)
+
+
+def test_a_coroutine_that_has_ended_in_time_has_not_timed_out() -> None:
+    names = [f"n{place}" for place in range(12)]
+    tasks: dict[str, Any] = {"quick": lambda: asyncio.sleep(0.01), **dict.fromkeys(names, lambda: time.sleep(0.05))}
+    result = DAGExecutor(graph(nodes=" ".join(["quick", *names])), max_workers=1, timeout=0.3).execute(tasks)
+    assert result.ok
+    assert result.node_results["quick"].duration_seconds < 0.3
+
+
+def test_a_failing_watcher_of_gates_hangs_no_run_where_warnings_are_errors() -> None:
+    gates = GateController({"publish": ApprovalGate(timeout=0.1)})
+
+    def fails_too(name: str) -> None:
+        raise ValueError(name)
+
+    gates.watch(fails_too)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="a watcher of gates failed"):
+            DAGExecutor(graph(nodes="publish"), gates=gates).execute({"publish": nothing})
+
+
+async def test_a_factory_of_tasks_that_knows_no_contexts() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+    result = await DAGExecutor(graph(nodes="a")).aexecute({"a": lambda: asyncio.sleep(0)})
+    assert "context" in str(result.error)
+
+
+LATE = """
+import os, signal, threading, time
+from dagstack_plugins.dag import DAG, DAGExecutor, HookEvent, HookRegistry
+dag = DAG()
+dag.add_nodes(["stuck", "other"])
+hooks = HookRegistry()
+def on_error(ctx):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.2)
+hooks.register(HookEvent.ON_ERROR, on_error)
+release = threading.Event()
+try:
+    DAGExecutor(dag, hooks=hooks, timeout=0.1).execute({"stuck": lambda: release.wait(3), "other": lambda: None})
+except KeyboardInterrupt:
+    print("interrupted")
+release.set()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_an_interrupt_of_a_callback_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(textwrap.dedent(LATE))
+    command = [sys.executable, tmp_path / "program.py"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout == "interrupted\n"
+
+
 # --- what can't be run ------------------------------------------------------------------------------------------------
 
 
@@ -727,6 +863,7 @@ def test_a_circle() -> None:
         ({"retries": -1}, "retries is a whole number, 0 or more"),
         ({"timeout": 0}, "timeout is a number of seconds above 0"),
         ({"timeout": float("nan")}, "found nan"),
+        ({"timeout": float("inf")}, "found inf"),
     ],
 )
 def test_numbers_that_make_no_sense(settings: dict[str, Any], told: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from dagstack_plugins.dag import (
     ApprovalGate,
@@ -114,11 +114,13 @@ def test_watchers_hear_of_changes_and_one_that_fails_stops_nobody() -> None:
 def test_to_and_from_a_dict() -> None:
     gates = GateController({"a": ApprovalGate(timeout=5), "b": ApprovalGate(auto_approve=True), "c": ApprovalGate()})
     gates.reject("a", "no")
-    gates.enter("c")
+    assert gates.enter("c").waiters == 1
     data = json.loads(json.dumps(gates.to_dict()))
-    assert data["a"] == {"timeout": 5, "auto_approve": False, "status": "rejected", "reason": "no"}
+    assert data["a"] == {"timeout": 5, "auto_approve": False, "status": "rejected", "reason": "no", "spent": False}
     again = GateController.from_dict(data)
-    assert again.to_dict() == {**data, "c": {**data["c"], "status": "pending"}}
+    assert again.to_dict() == {**data, "c": {**data["c"], "status": "pending", "spent": False}}
+    gates.end_run(["a"])
+    assert GateController.from_dict(gates.to_dict()).to_dict()["a"]["spent"] is True
     assert again.gate("a") == ApprovalGate(timeout=5)
 
 
@@ -141,14 +143,40 @@ def test_what_is_wrong(fault: Callable[[], Any], error: type[Exception], told: s
         fault()
 
 
+def test_a_reset_lets_nobody_pass() -> None:
+    gates = GateController({"review": ApprovalGate()})
+    passed = threading.Event()
+    thread = threading.Thread(target=lambda: (gates.wait("review"), passed.set()))
+    thread.start()
+    until(lambda: gates.waiting_gates() == ["review"])
+    gates.reset()
+    assert gates.waiting_gates() == ["review"]
+    assert not passed.wait(0.05)
+    gates.approve("review")
+    thread.join(10)
+    assert passed.is_set()
+
+
+async def test_who_gives_up_waiting_leaves_the_gate_as_it_was() -> None:
+    gates = GateController({"review": ApprovalGate(timeout=60)})
+    task = asyncio.create_task(gates.wait_async("review"))
+    while not gates.waiting_gates():
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gates.status("review") is GateStatus.PENDING
+
+
 class Deciding(RuleBasedStateMachine):
-    """A gate keeps its first decision, whoever comes when, until it is reset."""
+    """A gate keeps its first decision, whoever comes and goes, until that is reset or a run that used it is over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gates = GateController({"g": ApprovalGate()})
         self.decided: GateStatus | None = None
-        self.entered = False
+        self.spent = False
+        self.waiting: list[Any] = []
 
     @rule(approved=st.booleans())
     def decide(self, approved: bool) -> None:
@@ -162,25 +190,42 @@ class Deciding(RuleBasedStateMachine):
 
     @rule()
     def enter(self) -> None:
-        self.gates.enter("g")
-        self.entered = True
+        self.waiting.append(self.gates.enter("g"))
+        self.spent = True
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def leave(self) -> None:
+        ticket = self.waiting.pop()
+        self.gates.leave(ticket)
+        if self.decided is None and not self._waiting_now():
+            self.spent = False
 
     @rule()
     def reset(self) -> None:
         self.gates.reset()
-        self.decided, self.entered = None, False
+        if self.decided is not None:
+            self.decided, self.spent = None, False
 
     @rule()
     def begin_run(self) -> None:
-        self.gates.begin_run()
-        if self.entered:
-            self.decided, self.entered = None, False
+        self.gates.begin_run(["g"])
+        if self.spent and self.decided is not None:
+            self.decided, self.spent = None, False
+
+    @rule()
+    def end_run(self) -> None:
+        self.gates.end_run(["g"])
+        self.spent = self.spent or self.decided is not None
+
+    def _waiting_now(self) -> bool:
+        return any(not ticket.decided for ticket in self.waiting)
 
     @invariant()
     def it_stands_where_it_should(self) -> None:
-        open_ = GateStatus.WAITING if self.entered else GateStatus.PENDING
+        open_ = GateStatus.WAITING if self._waiting_now() else GateStatus.PENDING
         assert self.gates.status("g") is (self.decided or open_)
-        assert self.gates.waiting_gates() == (["g"] if self.entered and self.decided is None else [])
+        assert self.gates.to_dict()["g"]["spent"] is self.spent
 
 
 TestDeciding = Deciding.TestCase

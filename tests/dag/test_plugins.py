@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from dagstack_plugins.dag import (
     dag_plugin,
     dagron_plugin,
     default_manager,
+    plugins,
 )
 
 PRE_NODE = HookContext(event=HookEvent.PRE_NODE)
@@ -150,10 +153,8 @@ def test_plugins_of_distributions_are_discovered(install: Callable[..., Path]) -
 
 
 @pytest.fixture
-def fresh_manager() -> Iterator[None]:
-    default_manager.cache_clear()
-    yield
-    default_manager.cache_clear()
+def fresh_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "_default", PluginManager())
 
 
 @pytest.mark.usefixtures("fresh_manager")
@@ -177,6 +178,31 @@ def test_declared_plugins_hear_of_executors_without_hooks() -> None:
     DAGExecutor(dag, hooks=HookRegistry()).execute({"a": lambda: None})
     assert log == ["initialize", "a", "a"]
     assert Declared.__name__ == "Declared"
+
+
+@pytest.mark.usefixtures("fresh_manager")
+def test_executors_in_many_threads_start_them_once() -> None:
+    log: list[str] = []
+
+    @dag_plugin
+    class Slow(Recorder):
+        def __init__(self) -> None:
+            super().__init__("slow", log)
+
+        def initialize(self, hooks: HookRegistry) -> None:
+            time.sleep(0.02)
+            super().initialize(hooks)
+
+    dag = DAG()
+    dag.add_node("a")
+    threads = [threading.Thread(target=lambda: DAGExecutor(dag).execute({"a": lambda: None})) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    default_manager().teardown_all()
+    assert (log.count("slow initialize"), default_manager().hooks.hook_count()) == (1, 0)
+    assert Slow.__name__ == "Slow"
 
 
 def test_the_names_they_had_first() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 import dagstack_plugins.dag as dagron
-from dagstack_plugins.dag import DAG, HookContext, HookEvent, HookRegistry, default_manager
+from dagstack_plugins.dag import DAG, HookContext, HookEvent, HookRegistry, PluginManager, plugins
 
 HOOK_REGISTRY = """
 from dagstack_plugins.dag import HookRegistry, HookEvent, HookContext
@@ -374,10 +373,8 @@ def test_the_plugin_manager(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.fixture
-def fresh_manager() -> Iterator[None]:
-    default_manager.cache_clear()
-    yield
-    default_manager.cache_clear()
+def fresh_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "_default", PluginManager())
 
 
 @pytest.mark.usefixtures("fresh_manager")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagstack_plugins.dag.events import HookContext, HookEvent
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 """Running nodes that are named; of more, how many there are is enough."""
+
+
+def _locked(method: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(method)
+    def under_lock(self: ProgressPlugin, *args: HookContext) -> None:
+        with self._lock:
+            method(self, *args)
+
+    return under_lock
 
 
 class ProgressPlugin(DagPlugin):
@@ -44,6 +56,7 @@ class ProgressPlugin(DagPlugin):
         self._bars: dict[str | None, Any] = {}
         self._running: dict[str | None, dict[str, None]] = {}
         self._progress: Any = None
+        self._lock = threading.RLock()  # runs may overlap
 
     def initialize(self, hooks: HookRegistry) -> None:
         """Listen to runs."""
@@ -53,6 +66,7 @@ class ProgressPlugin(DagPlugin):
         hooks.register(HookEvent.ON_ERROR, self._node_ended)
         hooks.register(HookEvent.POST_EXECUTE, self._ended)
 
+    @_locked
     def teardown(self) -> None:
         """Leave the terminal as it was."""
         if self._progress is not None:
@@ -61,6 +75,7 @@ class ProgressPlugin(DagPlugin):
         self._bars.clear()
         self._running.clear()
 
+    @_locked
     def _begins(self, ctx: HookContext) -> None:
         if self._progress is None:
             self._progress = _progress(self._console)
@@ -69,11 +84,13 @@ class ProgressPlugin(DagPlugin):
         self._bars[ctx.run_id] = self._progress.add_task("", total=total)
         self._running[ctx.run_id] = {}
 
+    @_locked
     def _node_begins(self, ctx: HookContext) -> None:
         if ctx.run_id in self._bars:
             self._running[ctx.run_id][str(ctx.node_name)] = None
             self._show(ctx.run_id)
 
+    @_locked
     def _node_ended(self, ctx: HookContext) -> None:
         if ctx.run_id not in self._bars:
             return
@@ -84,6 +101,7 @@ class ProgressPlugin(DagPlugin):
         self._progress.advance(self._bars[ctx.run_id])
         self._show(ctx.run_id)
 
+    @_locked
     def _ended(self, ctx: HookContext) -> None:
         if ctx.run_id not in self._bars:
             return

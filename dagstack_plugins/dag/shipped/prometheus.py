@@ -43,6 +43,7 @@ class PrometheusPlugin(DagPlugin):
             raise
         self.registry = CollectorRegistry() if registry is None else registry
         kept = self.registry
+        self._of_run: dict[str | None, int] = {}
         told = "How long nodes took, all attempts together."
         self._seconds = Histogram("dagstack_dag_node_duration_seconds", told, ["node"], registry=kept)
         told = "Nodes that failed or timed out."
@@ -57,18 +58,21 @@ class PrometheusPlugin(DagPlugin):
         hooks.register(HookEvent.ON_ERROR, self._ended)
         hooks.register(HookEvent.POST_EXECUTE, self._run_ended)
 
-    def _begins(self, _: HookContext) -> None:
+    def _begins(self, ctx: HookContext) -> None:
         self._running.inc()
+        self._of_run[ctx.run_id] = self._of_run.get(ctx.run_id, 0) + 1
 
     def _ended(self, ctx: HookContext) -> None:
         if ctx.node_result.attempts:  # a node that was turned away at its gate never began
             self._running.dec()
+            self._of_run[ctx.run_id] -= 1
             self._seconds.labels(ctx.node_name).observe(ctx.node_result.duration_seconds)
         if ctx.event is HookEvent.ON_ERROR:
             self._failures.labels(ctx.node_name).inc()
 
     def _run_ended(self, ctx: HookContext) -> None:
         self._runs.labels(ctx.execution_result.status).inc()
+        self._running.dec(self._of_run.pop(ctx.run_id, 0))  # of those that were cancelled nothing is told
 
     def text(self) -> str:
         """The metrics in Prometheus' text format."""

@@ -36,6 +36,8 @@ class TimingPlugin(DagPlugin):
         hooks.register(HookEvent.ON_ERROR, self._ended)
 
     def _ended(self, ctx: HookContext) -> None:
+        if not ctx.node_result.attempts:  # it was turned away at its gate
+            return
         failed = ctx.event is HookEvent.ON_ERROR
         self._times.at(str(ctx.node_name)).add(ctx.node_result.duration_seconds, failed=failed)
 

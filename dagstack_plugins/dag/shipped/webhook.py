@@ -82,13 +82,14 @@ class WebhookPlugin(DagPlugin):
             loop.__exit__()
 
     def _ended(self, ctx: HookContext) -> None:
-        message = self._message(ctx)
-        if message is None or self._loop is None:
+        given = self._message(ctx)
+        if given is None or self._loop is None:
             return
+        message = dict(given)
         if not self._free.acquire(blocking=False):
             _log.error("a message to %s was dropped: %d others are under way", self._url, _AT_ONCE)
             return
-        self._loop.loop.call_soon_threadsafe(self._begin, dict(message))
+        self._loop.loop.call_soon_threadsafe(self._begin, message)
 
     def _begin(self, message: dict[str, Any]) -> None:
         task = asyncio.get_running_loop().create_task(self._send(message))
