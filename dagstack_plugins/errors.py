@@ -81,23 +81,39 @@ class _Faulty(PluginRegistryError):
 
 
 class ManifestInvalid(_Faulty):
-    """A manifest that cannot be read, or breaks the manifest's schema; ``.file``, ``.faults``."""
+    """A manifest that cannot be read, or breaks the manifest's schema; ``.file``, ``.faults``.
+
+    Mend the lines that it names; ``dagstack-plugins check`` tells the faults of all plugins at once.
+    """
 
 
 class HookspecInvalid(_Faulty):
-    """A hookspec that cannot be read, or declares something impossible; ``.file``, ``.faults``."""
+    """A hookspec that cannot be read, or declares something impossible; ``.file``, ``.faults``.
+
+    Mend the lines that it names; ``dagstack-plugins check`` tells the faults of all kinds at once.
+    """
 
 
 class LockInvalid(_Faulty):
-    """A lock file that cannot be read, or breaks its schema; ``.file``, ``.faults``."""
+    """A lock file that cannot be read, or breaks its schema; ``.file``, ``.faults``.
+
+    ``dagstack-plugins lock`` writes the file anew; look at what changed before you commit it.
+    """
 
 
 class KindUnknown(PluginRegistryError):
-    """Nothing is known of a kind: no hookspec, or no plugin where a call needs one."""
+    """Nothing is known of a kind: no hookspec, or no plugin where a call needs one.
+
+    ``registry.add_hookspecs(…)`` makes a kind known, ``registry.discover(…)`` finds plugins; the message says where it
+    looked, and which plugins wait for the kind or were refused.
+    """
 
 
 class AmbiguousPlugin(PluginRegistryError):
     """Several plugins fit where one is meant.
+
+    Give one a higher ``priority``, choose by ``registry.set_active`` or ``DAGSTACK_ACTIVE_<KIND>``, or rename one of
+    two that have one name.
 
     Args:
         candidates: the names of the plugins that fit.
@@ -115,6 +131,9 @@ class AmbiguousPlugin(PluginRegistryError):
 class VersionIncompatible(PluginRegistryError):
     """A plugin was made for another version of its kind, or of this package.
 
+    Install a version of the plugin, the host's kind or this package that fits the other; or widen
+    ``core_version`` or ``kind_api_version`` in the manifest, if the plugin works with both.
+
     Args:
         wanted: what the plugin's manifest asks for.
         found: what is here.
@@ -131,6 +150,8 @@ class VersionIncompatible(PluginRegistryError):
 class RuntimeNotSupported(PluginRegistryError):
     """A plugin can run only where this host cannot run it.
 
+    Name a runtime of the host's in the manifest, or give the host one of the manifest's.
+
     Args:
         allowed: the runtimes that the manifest allows.
         available: the runtimes that the host has.
@@ -146,6 +167,8 @@ class RuntimeNotSupported(PluginRegistryError):
 
 class PluginUntrusted(PluginRegistryError):
     """A plugin is not what the host decided to trust: its files differ from the lock, or it declares too much.
+
+    Look at what the plugin is now; then lock it anew, or allow its capabilities, or take it away.
 
     Args:
         wanted: the content hash that is locked, if one is.
@@ -171,6 +194,8 @@ class PluginUntrusted(PluginRegistryError):
 class PluginLoadError(PluginRegistryError):
     """A plugin's code cannot be loaded, or does not fit its kind.
 
+    Mend the plugin's code where the message points; the error of that code is the cause.
+
     Args:
         file: the file or module concerned.
     """
@@ -183,6 +208,8 @@ class PluginLoadError(PluginRegistryError):
 class DependencyCycle(PluginRegistryError):
     """Plugins depend on each other in a circle.
 
+    Drop one of the ``depends_on`` that it shows.
+
     Args:
         cycle: the circle as ``kind/name``, the first repeated at the end.
     """
@@ -194,6 +221,8 @@ class DependencyCycle(PluginRegistryError):
 
 class PayloadInvalid(PluginRegistryError):
     """What goes into a hook, or comes out of it, breaks the hook's schema.
+
+    An input is the caller's to mend, an output the plugin's author's; or the kind's schema says too little.
 
     Args:
         side: ``"input"`` or ``"output"``.
@@ -219,6 +248,8 @@ class PayloadInvalid(PluginRegistryError):
 class PluginUnavailable(PluginRegistryError):
     """No plugin can take the call.
 
+    Each plugin's reason says what keeps it from being called; ``registry.status()`` says the same.
+
     Args:
         reasons: each plugin of the kind, with the reason why it cannot.
     """
@@ -230,6 +261,9 @@ class PluginUnavailable(PluginRegistryError):
 
 class PluginError(PluginRegistryError):
     """A plugin in another process failed.
+
+    Mend the plugin; type, message and traceback are those of the other process. One in this process gets it too
+    that tried to end its host.
 
     Args:
         error_type: the name of the error's type over there.
@@ -252,6 +286,8 @@ class PluginError(PluginRegistryError):
 class ResourceUndeclared(PluginRegistryError, AttributeError):
     """A plugin reads a resource that its manifest does not declare.
 
+    Add the name to ``[plugin.resources]`` of the manifest; the message shows the lines.
+
     Args:
         resource: the name that was read.
     """
@@ -262,15 +298,23 @@ class ResourceUndeclared(PluginRegistryError, AttributeError):
 
 
 class DispatchMismatch(PluginRegistryError):
-    """A call in a form that the hook does not have."""
+    """A call in a form that the hook does not have.
+
+    Call the hook as what it is, ``registry.kind(…).hook(…)``; on an event loop await it, ``proxy.aio.hook(…)``.
+    """
 
 
 class HookUnknown(DispatchMismatch, AttributeError):
-    """A kind has no hook of that name; the message suggests the nearest."""
+    """A kind has no hook of that name; the message suggests the nearest.
+
+    Write the name as the kind's hookspec does.
+    """
 
 
 class NoCapabilityMatch(PluginRegistryError):
     """No plugin fits a payload of a capability hook, and there is no fallback.
+
+    Add a plugin that lists the value, or let one say ``fallback = true``.
 
     Args:
         looked_for: the payload's fields that routing reads, with their values.
@@ -284,6 +328,8 @@ class NoCapabilityMatch(PluginRegistryError):
 class BroadcastErrors(PluginRegistryError):
     """A plugin failed in a ``fail_fast`` broadcast.
 
+    Mend the plugin; or say ``error_policy: best_effort`` in the hookspec, and keep the others' answers.
+
     Args:
         errors: the failures, as (plugin, exception).
     """
@@ -295,6 +341,8 @@ class BroadcastErrors(PluginRegistryError):
 
 class TeardownErrors(PluginRegistryError):
     """Plugins failed, or overran, while they were torn down; all of them were torn down all the same.
+
+    Mend the ``teardown`` of those that it names, or give them more time: ``teardown_timeout_sec``.
 
     Args:
         errors: the failures, as (``kind/name``, exception).

@@ -122,7 +122,8 @@ def errors_page() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error is a `PluginRegistryError`. Its message says what was found, where, and what to do; its",
+        "Every error is a `PluginRegistryError`; each is told with its cause, then its cure. Its message says what was",
+        "found, where, and what to do; its",
         "attributes say the same to programs. Errors that plugin code raises in the host's process reach the caller",
         "as they are.",
         "",
