@@ -42,7 +42,7 @@ def threads_end(before: int) -> bool:
     deadline = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.001)
-    return threading.active_count() == before
+    return threading.active_count() <= before  # one of another test may have ended too
 
 
 async def whereabouts(self: Any) -> Any:
