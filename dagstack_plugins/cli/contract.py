@@ -158,17 +158,15 @@ def _show(rows: Sequence[_Row], checks: Sequence[str], timeout: float) -> list[C
     labels = _labels(rows)
     width = max(map(len, labels))
     write(*_heads(checks, width))
-    results: list[CheckResult] = []
-    done = 0
+    done: list[list[CheckResult]] = []
     try:
         for row, label in zip(rows, labels, strict=True):
-            found = row.results(timeout)
-            results += found
-            done += 1
-            write(_drawn(label.ljust(width), found, checks))
+            done.append(row.results(timeout))
+            write(_drawn(label.ljust(width), done[-1], checks))
     finally:
+        results = [result for row in done for result in row]
         if results:
-            write(Text(), *_told(results), _summary(results, done))
+            write(Text(), *_told(results), _summary(done))
     return results
 
 
@@ -181,7 +179,7 @@ def _labels(rows: Sequence[_Row]) -> list[str]:
 def _drawn(label: str, results: Sequence[CheckResult], checks: Sequence[str]) -> Text:
     row = Text(label)
     for check in checks:
-        status = _worst(result for result in results if result.check == check)
+        status = _cell(results, check)
         row.append(f" {_sign(status)}", _STYLES.get(status, "dim"))
     return row
 
@@ -223,12 +221,13 @@ def _sign(status: str) -> str:
     return _SIGNS[status][0 if speaks_unicode() else 1]
 
 
-def _summary(results: Sequence[CheckResult], plugins: int) -> Text:
-    cells: dict[tuple[str, str], list[CheckResult]] = {}  # what the table shows: of several hooks the worst
-    for result in results:
-        cells.setdefault((result.plugin, result.check), []).append(result)
-    shown = [_worst(iter(several)) for several in cells.values()]
-    counts = {status: shown.count(status) for status in _SIGNS}
-    told = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
-    ok = _all_well(results)
-    return Text(f"{'ok: ' if ok else ''}{counted(plugins, 'plugin')}: {told}", "green" if ok else "bold red")
+def _summary(rows: Sequence[Sequence[CheckResult]]) -> Text:
+    """How many signs of each sort the table shows."""
+    cells = [_cell(row, check) for row in rows for check in dict.fromkeys(result.check for result in row)]
+    told = ", ".join(f"{count} {sign.replace('_', ' ')}" for sign in _SIGNS if (count := cells.count(sign)))
+    ok = all(map(_all_well, rows))
+    return Text(f"{'ok: ' if ok else ''}{counted(len(rows), 'plugin')}: {told}", "green" if ok else "bold red")
+
+
+def _cell(row: Sequence[CheckResult], check: str) -> str:
+    return _worst(result for result in row if result.check == check)
