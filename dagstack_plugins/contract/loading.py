@@ -69,7 +69,7 @@ class TestHost:
         needed, _ = neighbours(found)
         for one in needed:
             taken(registry, one)
-        sections = configured(needed, self._folder())
+        sections = configured(needed, self._folder()) if needed else {}
         if config is not None:
             sections.setdefault(found.kind, {})[found.name] = config
         self._start(registry, PluginContext(sections))
