@@ -32,8 +32,6 @@ class GateStatus(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-_LONGEST: Final = 3600.0
-"""Seconds that a thread waits at a time: systems know an upper limit."""
 DECIDED: Final = (GateStatus.APPROVED, GateStatus.REJECTED, GateStatus.TIMED_OUT)
 
 
@@ -256,7 +254,7 @@ class GateController:
                     left = None if ticket.deadline is None else ticket.deadline - time.monotonic()
                     if left is not None and left <= 0:
                         break
-                    self._changed.wait(left if left is None else min(left, _LONGEST))
+                    self._changed.wait(left if left is None else min(left, threading.TIMEOUT_MAX))
             self.expire(ticket)
         finally:
             self.leave(ticket)

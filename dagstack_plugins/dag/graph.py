@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from dagstack_plugins.dag.errors import GraphCycle, GraphInvalid
 from dagstack_plugins.dag.events import HookContext, HookEvent
+from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.wording import dot_string, mermaid_string, nearest, shown
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ class DAG:
 
     def to_dict(self) -> dict[str, Any]:
         """What ``to_json`` writes."""
-        nodes = [{**_plain(attributes), "name": name} for name, attributes in self.graph.nodes.items()]
+        nodes = [{**dict(_plain(attributes)), "name": name} for name, attributes in self.graph.nodes.items()]
         return {"nodes": nodes, "edges": [list(edge) for edge in self.graph.edges]}
 
     def to_dot(self) -> str:
@@ -211,13 +213,7 @@ class DAGBuilder:
             self._hooks.fire(HookContext(event=event, dag=dag))
 
 
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in attributes.items() if _is_json(value)}
-
-
-def _is_json(value: Any) -> bool:
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
+def _plain(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in attributes.items():
+        with suppress(NotJson):
+            yield key, to_json(value)

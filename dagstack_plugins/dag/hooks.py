@@ -173,15 +173,15 @@ def _event(event: Any) -> HookEvent:
 
 
 def _tell(hearers: tuple[Callback, ...], context: HookContext) -> None:
-    failures = None
+    failures: list[tuple[BaseException, Callback]] = []
     for hear in hearers:
         try:
             hear(context)
         except BaseException as error:  # it stops neither the run nor others, unless it is a user who does
             if is_interrupt(error):
                 raise
-            failures = [*(failures or ()), (error, hear)]
-    for failure, hear in failures or ():  # at the end: where warnings are errors, the first one is raised
+            failures.append((error, hear))
+    for failure, hear in failures:  # at the end: where warnings are errors, the first one is raised
         _complain(failure, context, hear)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Final, TypeVar
 
-from dagstack_plugins.dag.events import HookEvent
+from dagstack_plugins.dag.events import HookContext, HookEvent
 from dagstack_plugins.dag.hooks import Callback, HookRegistry
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.wording import place_of, raised, shown
@@ -151,10 +151,6 @@ class _Remembered(HookRegistry):
     def __init__(self, hooks: HookRegistry) -> None:
         self._hooks = hooks
         self._taken: dict[Callable[[], None], None] = {}
-        self.fire = hooks.fire  # type: ignore[method-assign]
-        self.heard = hooks.heard  # type: ignore[method-assign]
-        self.clear = hooks.clear  # type: ignore[method-assign]
-        self.hook_count = hooks.hook_count  # type: ignore[method-assign]
 
     def register(self, event: HookEvent, callback: Callback, priority: int = 0) -> Callable[[], None]:
         unregister = self._hooks.register(event, callback, priority)
@@ -165,6 +161,18 @@ class _Remembered(HookRegistry):
             unregister()
 
         return forget
+
+    def fire(self, context: HookContext) -> None:
+        self._hooks.fire(context)
+
+    def heard(self, event: HookEvent) -> bool:
+        return self._hooks.heard(event)
+
+    def clear(self, event: HookEvent | None = None) -> None:
+        self._hooks.clear(event)
+
+    def hook_count(self, event: HookEvent | None = None) -> int:
+        return self._hooks.hook_count(event)
 
     def take_back(self) -> None:
         for unregister in self._taken:

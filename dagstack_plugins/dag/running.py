@@ -36,8 +36,6 @@ from dagstack_plugins.dag.workers import LOST, Workers
 from dagstack_plugins.runtimes.home import BackgroundLoop
 
 _log: Final = logging.getLogger("dagstack_plugins")
-_LONGEST: Final = 3600.0
-"""Seconds that the driving thread waits at a time: systems know an upper limit."""
 _FEW: Final = 1000
 """Deadlines that are kept before those of what has ended are thrown away."""
 _WORKERS: Final = min(32, (os.cpu_count() or 1) + 4)
@@ -174,9 +172,8 @@ class Run:
 
     def _break(self, error: BaseException) -> None:
         """The executor itself failed in a worker: whoever drives the run is told, and does not wait for ever."""
-        with self._lock:
-            self._broken = self._broken or error
-            self._news.notify_all()
+        self._broken = self._broken or error
+        self.cancel()
 
     def _result(self, seconds: float) -> ExecutionResult:
         # Only an interrupted run that was given up has nodes without a result.
@@ -240,7 +237,9 @@ class Run:
         return found
 
     def _seconds_left(self) -> float | None:
-        return min(_LONGEST, max(0.0, self._deadlines[0][0] - time.monotonic())) if self._deadlines else None
+        if not self._deadlines:
+            return None
+        return min(threading.TIMEOUT_MAX, max(0.0, self._deadlines[0][0] - time.monotonic()))
 
     def _expect(self, deadline: float, one: _Attempt | Ticket) -> None:
         with self._news:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -504,7 +503,6 @@ def test_nothing_is_left_behind() -> None:
     for _ in range(3):
         DAGExecutor(graph("a b", nodes="c d")).execute({**dict.fromkeys("abd", nothing), "c": coroutine})
     assert threading.active_count() == before
-    gc.collect()
 
 
 def test_runs_of_one_executor_side_by_side() -> None:
@@ -753,6 +751,19 @@ def test_a_failing_watcher_of_gates_hangs_no_run_where_warnings_are_errors() -> 
         warnings.simplefilter("error")
         with pytest.raises(RuntimeWarning, match="a watcher of gates failed"):
             DAGExecutor(graph(nodes="publish"), gates=gates).execute({"publish": nothing})
+
+
+def test_what_breaks_the_executor_lets_nothing_begin_behind_its_back() -> None:
+    gates, began = GateController({"gated": ApprovalGate()}), []
+    gates.watch(lambda _: fails())
+    names = [f"n{place}" for place in range(40)]
+    tasks = {"gated": nothing, **dict.fromkeys(names, lambda: (time.sleep(0.01), began.append(1)))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="a watcher of gates failed"):
+            DAGExecutor(graph(nodes=" ".join(["gated", *names])), gates=gates, max_workers=2).execute(tasks)
+    time.sleep(0.2)
+    assert len(began) <= 4
 
 
 async def test_a_factory_of_tasks_that_knows_no_contexts() -> None:

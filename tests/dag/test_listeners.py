@@ -191,7 +191,7 @@ async def test_in_a_run_on_that_loop_it_is_waited_for() -> None:
     assert (result.ok, heard) == (True, [("a", 1)])
 
 
-def test_the_payload_is_made_for_those_alone_who_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_payload_is_made_for_those_alone_who_read_it() -> None:
     hooks = HookRegistry(PluginRegistry())
     hooks.register(HookEvent.PRE_EXECUTE, lambda _: None)
     context = HookContext(event=HookEvent.PRE_EXECUTE, dag=DAG())
