@@ -28,6 +28,23 @@ for part, extra in needy:
         raise AssertionError(f"{extra} is installed, though nobody asked for it")
 
 
+from dagstack_plugins.dag import DAG, DAGExecutor, DashboardPlugin  # noqa: E402
+
+page = Path(dagstack_plugins.__file__).parent / "dag/dashboard/static"
+for file in ("index.html", "main.js", "vendor/dagre.min.js", "vendor/dagre.LICENSE", "vendor/d3-zoom.LICENSE"):
+    assert (page / file).is_file(), file
+graph = DAG()
+graph.add_node("a")
+assert DAGExecutor(graph).execute({"a": lambda: 1}).ok
+try:
+    DashboardPlugin()
+except ImportError as error:
+    if "[web]" not in error.__notes__[0]:
+        raise
+else:
+    raise AssertionError("[web] is installed, though nobody asked for it")
+
+
 class Echo:
     def execute(self, args: dict) -> dict:
         return {"echoed": args["msg"]}

@@ -6,6 +6,7 @@ them in one order.
 
 from __future__ import annotations
 
+from dagstack_plugins.dag.dashboard.plugin import DashboardPlugin
 from dagstack_plugins.dag.errors import (
     DagError,
     GateDecided,
@@ -44,6 +45,7 @@ __all__ = [
     "DagError",
     "DagPlugin",
     "DagronPlugin",
+    "DashboardPlugin",
     "ExecutionResult",
     "GateController",
     "GateDecided",

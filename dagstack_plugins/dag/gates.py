@@ -198,6 +198,18 @@ class GateController:
         with self._changed:
             return self._ticket(name).gate
 
+    def seconds_left(self, name: str) -> float | None:
+        """How long a person still has to decide; ``None`` if nothing waits, or for as long as it takes.
+
+        Raises:
+            GateUnknown: if there is no such gate.
+        """
+        with self._changed:
+            ticket = self._ticket(name)
+            if ticket.status is not GateStatus.WAITING or ticket.deadline is None:
+                return None
+            return max(0.0, ticket.deadline - time.monotonic())
+
     def has_gate(self, name: str) -> bool:
         """Whether there is a gate of that name."""
         return name in self._tickets

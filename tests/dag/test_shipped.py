@@ -247,7 +247,12 @@ def test_progress_names_some_that_run_as_they_are_called(names: list[str], shown
 
 
 def test_what_is_not_installed_says_what_to_install() -> None:
-    for missing, plugin in (("prometheus_client", "PrometheusPlugin"), ("rich.console", "ProgressPlugin")):
+    for missing, plugin in (
+        ("prometheus_client", "PrometheusPlugin"),
+        ("rich.console", "ProgressPlugin"),
+        ("starlette", "DashboardPlugin"),
+        ("uvicorn", "DashboardPlugin"),
+    ):
         code = (
             f"import sys; sys.modules[{missing!r}] = None\n"
             f"from dagstack_plugins.dag import {plugin}\n"

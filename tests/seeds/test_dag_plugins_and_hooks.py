@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 import dagstack_plugins.dag as dagron
-from dagstack_plugins.dag import DAG, HookContext, HookEvent, HookRegistry, PluginManager, plugins
+from dagstack_plugins.dag import DAG, DashboardPlugin, HookContext, HookEvent, HookRegistry, PluginManager, plugins
 
 HOOK_REGISTRY = """
 from dagstack_plugins.dag import HookRegistry, HookEvent, HookContext
@@ -290,6 +292,58 @@ class SlackPlugin(DagronPlugin):
 '''
 
 
+DASHBOARD = """
+from dagstack_plugins.dag import DashboardPlugin
+from dagstack_plugins.dag import ApprovalGate, GateController
+from dagstack_plugins.dag import HookRegistry
+from dagstack_plugins.dag import PluginManager
+
+# Optional: set up gates for the dashboard to manage
+controller = GateController({
+    "review": ApprovalGate(timeout=600),
+    "deploy": ApprovalGate(timeout=300),
+})
+
+# Create the dashboard plugin
+dashboard = DashboardPlugin(
+    host="127.0.0.1",
+    port=8765,
+    gate_controller=controller,
+    open_browser=True, # auto-open in browser
+)
+
+# Wire it up
+hooks = HookRegistry()
+manager = PluginManager(hooks)
+manager.register(dashboard)
+manager.initialize_all()
+# prints: "Dashboard: http://127.0.0.1:8765"
+
+# Execute with hooks
+executor = dagron.DAGExecutor(dag, hooks=hooks)
+result = executor.execute(tasks)
+
+# Clean up
+manager.teardown_all()
+"""
+COMPOSING = """
+manager = PluginManager()
+
+manager.register(LoggingPlugin())
+manager.register(TimingPlugin())
+manager.register(DashboardPlugin(port=8765))
+manager.register(SlackPlugin(webhook_url="https://hooks.slack.com/..."))
+
+manager.initialize_all()
+
+# All plugins receive events during execution
+executor = dagron.DAGExecutor(dag, hooks=manager.hooks)
+result = executor.execute(tasks)
+
+manager.teardown_all()
+"""
+
+
 def run(*fragments: str, **names: Any) -> dict[str, Any]:
     """Run what a reader types one after the other."""
     scope = {
@@ -419,3 +473,35 @@ def test_the_slack_plugin(dag: DAG) -> None:
         thread.join(10)
     text = "dagron pipeline failed: 1 node(s) failed, 1 succeeded"
     assert [json.loads(body) for body in sent] == [{"channel": "#alerts", "text": text}]
+
+
+@pytest.fixture
+def port() -> str:
+    """A port that is free: that of the document may be in use here."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return str(listening.getsockname()[1])
+
+
+def test_the_dashboard(
+    dag: DAG, port: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    scope = run(DASHBOARD.replace("8765", port), dag=dag, tasks={"extract": lambda: 1, "load": lambda extract: extract})
+    assert scope["result"].succeeded == 2
+    assert capsys.readouterr().out.startswith(f"Dashboard: http://127.0.0.1:{port}")
+    deadline = time.monotonic() + 10
+    while not opened:  # in a thread of its own
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_composing_plugins(dag: DAG, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = {"extract": lambda: 1, "load": lambda extract: extract}
+    fragments = (TIMING, LOGGING, SLACK, COMPOSING.replace("8765", port))
+    names = {"DashboardPlugin": DashboardPlugin, "PluginManager": PluginManager}
+    scope = run(*fragments, dag=dag, tasks=tasks, **names)
+    assert scope["result"].succeeded == 2
+    told = capsys.readouterr().out
+    assert f"Dashboard: http://127.0.0.1:{port}" in told
+    assert "[extract] completed in" in told
