@@ -9,6 +9,7 @@ import click
 from dagstack_plugins.cli.call import call
 from dagstack_plugins.cli.check import check
 from dagstack_plugins.cli.contract import test
+from dagstack_plugins.cli.dag import dag
 from dagstack_plugins.cli.emit import emit
 from dagstack_plugins.cli.graph import graph
 from dagstack_plugins.cli.kind import kind
@@ -37,6 +38,7 @@ _FAILED, _INTERRUPTED = 1, 130  # click's usage errors are 2
         "dagstack-plugins kinds tool",
         "dagstack-plugins test plugins/my_tool",
         'dagstack-plugins call tool execute --name echo --json \'{"msg": "hello"}\'',
+        "dagstack-plugins dag run pipeline.yaml",
     ),
 )
 @click.version_option(VERSION, "--version", prog_name=NAME, message="%(prog)s %(version)s")
@@ -44,7 +46,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, test, lock, new, emit, kind, schema):
+for command in (list_plugins, check, graph, kinds, call, dag, test, lock, new, emit, kind, schema):
     commands.add_command(command)
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
+from dagstack_plugins.cli.configuration import config_option, read_config
 from dagstack_plugins.cli.finding import find
 from dagstack_plugins.cli.logs import log_to_stderr, quiet_library
-from dagstack_plugins.cli.options import FILE, FOLDER, examples, hookspecs_option, installed_option
+from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, installed_option
 from dagstack_plugins.cli.output import complain, write_json
 from dagstack_plugins.cli.telling import told
 from dagstack_plugins.context import PluginContext
@@ -50,9 +51,7 @@ from dagstack_plugins.wording import dotted, shown
 )
 @installed_option
 @hookspecs_option
-@click.option(
-    "--config", metavar="FILE", type=FILE, help="The plugins' configuration, TOML or JSON: {kind: {name: {…}}}."
-)
+@config_option
 @click.option("--verbose", is_flag=True, help="Show tracebacks, and what plugins log for information.")
 def call(
     kind: str,
@@ -70,7 +69,7 @@ def call(
     All plugins found are started before, and torn down after. What they print goes to standard error.
     """
     given = _payload(payload)
-    context = PluginContext(_config(config))
+    context = PluginContext(read_config(config))
     log_to_stderr(verbose=verbose)
     folders = plugins or (() if installed else (Path(),))
     found = find(folders, hookspecs, installed=installed, verbose=verbose)
@@ -102,18 +101,6 @@ def _payload(given: str) -> dict[str, Any]:
         raise click.BadParameter(f"the payload {error}", param_hint="--json") from None
     if not isinstance(value, dict):
         raise click.BadParameter(f"a payload is one JSON object, found {shown(value)}", param_hint="--json")
-    return value
-
-
-def _config(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        return {}
-    try:
-        value = parsed(decoded(file.read_bytes()), "JSON" if file.suffix == ".json" else "TOML")
-    except Unreadable as error:
-        raise click.BadParameter(f"{file} {error}", param_hint="--config") from None
-    if not isinstance(value, dict):
-        raise click.BadParameter(f"{file} holds {shown(value)}; write {{kind: {{name: {{…}}}}}}", param_hint="--config")
     return value
 
 

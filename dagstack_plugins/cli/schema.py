@@ -9,6 +9,7 @@ import click
 
 from dagstack_plugins.cli.options import examples
 from dagstack_plugins.cli.output import write_json
+from dagstack_plugins.dag.pipeline.document import pipeline_schema
 from dagstack_plugins.kinds.hookspec import hookspec_schema
 from dagstack_plugins.lock import lock_schema
 from dagstack_plugins.manifest import manifest_schema
@@ -17,6 +18,7 @@ _SCHEMAS: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "manifest": manifest_schema,
     "hookspec": hookspec_schema,
     "lock": lock_schema,
+    "pipeline": pipeline_schema,
 }
 _DRAFT_4: Final = "http://json-schema.org/draft-04/schema#"
 
@@ -27,12 +29,12 @@ _DRAFT_4: Final = "http://json-schema.org/draft-04/schema#"
         "dagstack-plugins schema hookspec > .schemas/hookspec.json",
     )
 )
-@click.argument("file", metavar="manifest|hookspec|lock", type=click.Choice(list(_SCHEMAS)))
+@click.argument("file", metavar="|".join(_SCHEMAS), type=click.Choice(list(_SCHEMAS)))
 def schema(file: str) -> int:
     """Print the JSON Schema of a kind of file, with a description of each field.
 
     It is of draft 4, which language servers for TOML, YAML and JSON all understand: manifest for dagstack.toml and
-    dagstack.json, hookspec for the YAML that declares kinds, lock for dagstack.lock.
+    dagstack.json, hookspec for the YAML that declares kinds, lock for dagstack.lock, pipeline for what "dag run" runs.
     """
     write_json(for_editors(_SCHEMAS[file]()), sort=False)
     return 0

@@ -126,14 +126,28 @@ def guard_of_process() -> Guard:
 
 
 def named_paths(value: Any) -> list[str]:
-    """All that may be a path in a configuration or a payload, absolute; but for the root and the working directory."""
-    found = []
+    """All that may be a path in a configuration or a payload, absolute; what lies below is named as well.
+
+    That is all of it for the root and the working directory, so that these are left out.
+    """
+    return [path for path in _mentioned(value) if not _is_broad(path)]
+
+
+def named_alone(value: Any) -> list[str]:
+    """The root and the working directory, if they are named: they may be looked at, but not what lies below."""
+    return [path for path in _mentioned(value) if _is_broad(path)]
+
+
+def _is_broad(path: str) -> bool:
+    return path in (os.sep, os.getcwd())  # noqa: PTH109
+
+
+def _mentioned(value: Any) -> Iterator[str]:
     for text in _texts(value):
         # A text may be no path at all: too long, with a NUL, with letters that the file system doesn't have.
         with suppress(OSError, ValueError):
-            if text and (path := os.path.realpath(text)) not in (os.sep, os.getcwd()):  # noqa: PTH109
-                found.append(path)
-    return found
+            if text:
+                yield os.path.realpath(text)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -23,7 +23,7 @@ from typing import Any, Final
 import attrs
 
 from dagstack_plugins.contract.ambient import BUILT_IN, LIBRARY, WAITS, by, stand_in
-from dagstack_plugins.contract.guard import HARMLESS, Guard, Use, below, guard_of_process, named_paths
+from dagstack_plugins.contract.guard import HARMLESS, Guard, Use, below, guard_of_process, named_alone, named_paths
 
 Place = tuple[str, int]
 ProfileFunction = Callable[[FrameType, str, Any], None]
@@ -74,7 +74,8 @@ class Watch:
     Attributes:
         sightings: what was seen, each once.
         phase: what the plugin does now.
-        named: paths that its configuration and payloads name.
+        named: paths that its configuration and payloads name, with what lies below.
+        alone: those of them that count without what lies below.
     """
 
     def __init__(self, own: str, scratch: Path, guard: Guard | None = None) -> None:
@@ -85,6 +86,7 @@ class Watch:
         self.sightings: dict[Sighting, None] = {}
         self.phase = "load"
         self.named: list[str] = []
+        self.alone: list[str] = []
         self._lent: list[str] = []
         self._threads: weakref.WeakKeyDictionary[threading.Thread, Place] = weakref.WeakKeyDictionary()
 
@@ -238,16 +240,17 @@ class Watch:
         return not writes and (below(path, self._real.rstrip(os.sep)) or path.startswith(_READABLE))
 
     def _is_named(self, path: str) -> bool:
-        return any(below(path, named) for named in self.named)
+        return path in self.alone or any(below(path, named) for named in self.named)
 
     def name_paths(self, value: Any) -> None:
         """Take note of all that may be a path in a configuration or a payload."""
         self.named += named_paths(value)
+        self.alone += named_alone(value)
 
     @contextmanager
     def during(self, phase: str, payload: Any = None) -> Iterator[None]:
         """What is seen now belongs to a phase."""
-        before, named = self.phase, len(self.named)
+        before, named, alone = self.phase, len(self.named), len(self.alone)
         self.phase = phase
         self.name_paths(payload)
         try:
@@ -255,6 +258,7 @@ class Watch:
         finally:
             self.phase = before
             del self.named[named:]
+            del self.alone[alone:]
 
 
 _READABLE: Final = tuple(

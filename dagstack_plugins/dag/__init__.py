@@ -23,6 +23,8 @@ from dagstack_plugins.dag.executor import DAGExecutor
 from dagstack_plugins.dag.gates import ApprovalGate, GateController, GateStatus
 from dagstack_plugins.dag.graph import DAG, DAGBuilder
 from dagstack_plugins.dag.hooks import HookRegistry
+from dagstack_plugins.dag.pipeline.document import Pipeline, PipelineInvalid, load_pipeline
+from dagstack_plugins.dag.pipeline.fitting import pipeline_tasks
 from dagstack_plugins.dag.plugins import DagPlugin, PluginManager, dag_plugin, default_manager
 from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
 from dagstack_plugins.dag.shipped.display import ProgressPlugin
@@ -63,6 +65,8 @@ __all__ = [
     "NodeResult",
     "NodeStatus",
     "NodeTimeout",
+    "Pipeline",
+    "PipelineInvalid",
     "PluginManager",
     "ProgressPlugin",
     "PrometheusPlugin",
@@ -71,5 +75,7 @@ __all__ = [
     "dag_plugin",
     "dagron_plugin",
     "default_manager",
+    "load_pipeline",
+    "pipeline_tasks",
     "plugin_task",
 ]

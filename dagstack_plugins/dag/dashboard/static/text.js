@@ -9,9 +9,10 @@ export function word(status) {
   return WORDS[status] ?? status;
 }
 
-/** Seconds as people say them: 0.12 s, 4.5 s, 3 min 20 s, 2 h 5 min. */
+/** Seconds as people say them: 0.5 ms, 0.12 s, 4.5 s, 3 min 20 s, 2 h 5 min. */
 export function seconds(value) {
   if (value === null || value === undefined) return "";
+  if (value > 0 && value < 0.01) return `${(value * 1000).toFixed(1)} ms`;
   if (value < 1) return `${value.toFixed(2)} s`;
   if (value < 60) return `${value.toFixed(1)} s`;
   const whole = Math.round(value);

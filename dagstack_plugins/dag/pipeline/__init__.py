@@ -1,0 +1,1 @@
+"""Graphs in YAML, whose nodes are hooks of plugins."""
