@@ -9,21 +9,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
-import inspect
 import itertools
 import logging
 import os
 import threading
 import time
 import uuid
-from collections.abc import Awaitable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 import attrs
 
+from dagstack_plugins.dag.attempt import Attempt
+from dagstack_plugins.dag.coroutines import Coroutines
 from dagstack_plugins.dag.errors import GateError, GateTimeout, NodeTimeout
 from dagstack_plugins.dag.events import HookContext, HookEvent
 from dagstack_plugins.dag.gates import GateController, Ticket
@@ -33,7 +32,6 @@ from dagstack_plugins.dag.plan import Plan, arguments
 from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
 from dagstack_plugins.dag.tasks import Task
 from dagstack_plugins.dag.workers import LOST, Workers
-from dagstack_plugins.runtimes.home import BackgroundLoop
 
 _log: Final = logging.getLogger("dagstack_plugins")
 _FEW: Final = 1000
@@ -60,32 +58,6 @@ class Settings:
     fail_fast: bool = True
     timeout: float | None = None
     retries: int = 0
-
-
-# Made for every node: attrs' frozen classes would take several times as long.
-@attrs.define(eq=False)
-class _Attempt:
-    """A node that runs.
-
-    Attributes:
-        node: its number.
-        number: which attempt it is, from 1.
-        started_at: when the first one began.
-        begun: the same, on the clock that durations are taken from.
-        over: whether somebody settled it: it ended, or was given up.
-        seconds: how long it took, once its coroutine has ended.
-        task: the coroutine's task, if it is one.
-        thread: the worker that it runs in, where that may be given up.
-    """
-
-    node: int
-    number: int
-    started_at: datetime
-    begun: float
-    over: bool = False
-    seconds: float = 0.0
-    task: asyncio.Task[Any] | None = None
-    thread: threading.Thread | None = None
 
 
 class Run:
@@ -124,13 +96,11 @@ class Run:
         self._workers = Workers(self._lock, self._step, self._admitted, self._break, settings.max_workers or _WORKERS)
         names = self._gates.names() if self._gates is not None else ()
         self._gated = {plan.places[name]: name for name in names if name in plan.places}
-        self._deadlines: list[tuple[float, int, _Attempt | Ticket]] = []
+        self._deadlines: list[tuple[float, int, Attempt | Ticket]] = []
         self._kept = _FEW
         self._number = itertools.count()
         self._at_gate: dict[str, tuple[int, Ticket]] = {}
-        self._awaited: set[_Attempt] = set()
-        self._loop = loop
-        self._own_loop: BackgroundLoop | None = None
+        self._coroutines = Coroutines(self._lock, self._outcome, lambda: self.was_cancelled, loop)
 
     # The whole of it
 
@@ -165,10 +135,10 @@ class Run:
                 return
             self.was_cancelled = True
             self._begin_no_more()
-            awaited = list(self._awaited)
+            awaited = self._coroutines.running()
             self._news.notify_all()
         for attempt in awaited:
-            self._cancel_task(attempt)
+            self._coroutines.cancel(attempt)
 
     def _break(self, error: BaseException) -> None:
         """The executor itself failed in a worker: whoever drives the run is told, and does not wait for ever."""
@@ -191,10 +161,9 @@ class Run:
             for _, ticket in list(self._at_gate.values()):
                 self._gates.leave(ticket)
             self._gates.end_run(self._gated.values())
-        for attempt in list(self._awaited):
+        for attempt in self._coroutines.running():
             _log.warning("node %r still runs in a coroutine that was cancelled", self._plan.names[attempt.node])
-        if self._own_loop is not None:
-            self._own_loop.__exit__()
+        self._coroutines.close()
 
     def _tell(self, event: HookEvent, name: str | None = None, **told: Any) -> None:
         """Fire an event. Events of a run come one at a time, so that callbacks need no locks."""
@@ -228,7 +197,7 @@ class Run:
                 else:
                     self._give_up(one)
 
-    def _expired(self) -> list[_Attempt | Ticket]:
+    def _expired(self) -> list[Attempt | Ticket]:
         now, found = time.monotonic(), []
         while self._deadlines and (self._deadlines[0][0] <= now or _is_over(self._deadlines[0][2])):
             one = heapq.heappop(self._deadlines)[2]
@@ -241,7 +210,7 @@ class Run:
             return None
         return min(threading.TIMEOUT_MAX, max(0.0, self._deadlines[0][0] - time.monotonic()))
 
-    def _expect(self, deadline: float, one: _Attempt | Ticket) -> None:
+    def _expect(self, deadline: float, one: Attempt | Ticket) -> None:
         with self._news:
             heapq.heappush(self._deadlines, (deadline, next(self._number), one))
             if len(self._deadlines) > 2 * self._kept:  # most have ended in time
@@ -251,11 +220,11 @@ class Run:
             if self._deadlines[0][2] is one:
                 self._news.notify_all()
 
-    def _give_up(self, attempt: _Attempt) -> None:
+    def _give_up(self, attempt: Attempt) -> None:
         if not self._settle(attempt):
             return
         if attempt.thread is None:
-            self._cancel_task(attempt)
+            self._coroutines.cancel(attempt)
         else:
             self._workers.lose(attempt.thread)
             _log.warning("node %r still runs in a thread that nobody waits for", self._plan.names[attempt.node])
@@ -288,7 +257,7 @@ class Run:
                 if self._withdrawn(node):
                     return None
                 self._tell(HookEvent.PRE_NODE, self._plan.names[node])
-        return self._attempt(_Attempt(node, 1, datetime.now(UTC), time.perf_counter()))
+        return self._attempt(Attempt(node, 1, datetime.now(UTC), time.perf_counter()))
 
     def _withdrawn(self, node: int) -> bool:
         with self._lock:
@@ -298,7 +267,7 @@ class Run:
             self._end_one()
             return True
 
-    def _attempt(self, attempt: _Attempt) -> Any:
+    def _attempt(self, attempt: Attempt) -> Any:
         plan, node = self._plan, attempt.node
         while True:
             if self._settings.timeout is not None:
@@ -307,7 +276,7 @@ class Run:
             context = self._context.copy()
             value, error = _called(context, plan.tasks[node], arguments(plan.takes[node], self._results))
             if error is None and hasattr(type(value), "__await__"):
-                return self._await(attempt, value, context)
+                return None if self._coroutines.begin(attempt, value, context) else LOST
             if not self._settle(attempt):
                 return LOST
             if error is None:
@@ -316,13 +285,13 @@ class Run:
                 return self._end(attempt, NodeStatus.FAILED, error=error)
             attempt = another
 
-    def _another(self, attempt: _Attempt) -> _Attempt | None:
+    def _another(self, attempt: Attempt) -> Attempt | None:
         """What is tried after an attempt that failed, if anything is."""
         if attempt.number > self._settings.retries or self.was_cancelled:
             return None
-        return _Attempt(attempt.node, attempt.number + 1, attempt.started_at, attempt.begun)
+        return Attempt(attempt.node, attempt.number + 1, attempt.started_at, attempt.begun)
 
-    def _settle(self, attempt: _Attempt) -> bool:
+    def _settle(self, attempt: Attempt) -> bool:
         """Whether it is ours to say what became of an attempt: only one says it."""
         if self._settings.timeout is None:  # nobody else would
             return True
@@ -332,7 +301,7 @@ class Run:
             attempt.over = True
             return True
 
-    def _end(self, attempt: _Attempt, status: NodeStatus, value: Any = None, error: BaseException | None = None) -> Any:
+    def _end(self, attempt: Attempt, status: NodeStatus, value: Any = None, error: BaseException | None = None) -> Any:
         seconds = attempt.seconds or time.perf_counter() - attempt.begun
         name = self._plan.names[attempt.node]
         result = NodeResult(name, status, value, error, attempt.started_at, seconds, attempt.number)
@@ -388,62 +357,19 @@ class Run:
 
     # Coroutines
 
-    def _await(self, attempt: _Attempt, value: Awaitable[Any], context: contextvars.Context) -> Any:
-        with self._lock:
-            if attempt.over:  # given up before it came to awaiting, and its worker with it
-                _drop(value)
-                return LOST
-            attempt.thread = None
-            self._awaited.add(attempt)
-            if self._loop is None:
-                self._own_loop = BackgroundLoop().__enter__()
-                self._loop = self._own_loop.loop
-        loop = self._loop
-
-        def start() -> None:
-            try:
-                # A coroutine as it is: one that is cancelled before it began would else be dropped, which Python tells.
-                coroutine = value if inspect.iscoroutine(value) else _awaited(value)
-                task = loop.create_task(coroutine, context=context)
-            except Exception as error:  # of a factory of tasks that knows no contexts
-                _drop(value)
-                self._outcome(attempt, None, error)
-                return
-            attempt.task = task
-            task.add_done_callback(done)
-            if self.was_cancelled or attempt.over:
-                task.cancel()
-
-        def done(task: asyncio.Task[Any]) -> None:
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            self._outcome(attempt, task.result() if error is None else None, error)
-
-        try:
-            loop.call_soon_threadsafe(start)
-        except RuntimeError as error:  # the loop was closed under the run
-            _drop(value)
-            self._outcome(attempt, None, error)
-        return None
-
-    def _outcome(self, attempt: _Attempt, value: Any, error: BaseException | None) -> None:
+    def _outcome(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         """A coroutine has ended, now: a worker tells of it as soon as one is free."""
-        self._awaited.discard(attempt)
         attempt.seconds = time.perf_counter() - attempt.begun
         if self._settle(attempt):
             self._workers.give_first(partial(self._after, attempt, value, error))
 
-    def _after(self, attempt: _Attempt, value: Any, error: BaseException | None) -> Any:
+    def _after(self, attempt: Attempt, value: Any, error: BaseException | None) -> Any:
         if error is None:
             return self._end(attempt, NodeStatus.SUCCEEDED, value)
         if self.was_cancelled and isinstance(error, asyncio.CancelledError):
             return self._end(attempt, NodeStatus.CANCELLED, error=error)
         another = self._another(attempt)
         return self._end(attempt, NodeStatus.FAILED, error=error) if another is None else self._attempt(another)
-
-    def _cancel_task(self, attempt: _Attempt) -> None:
-        assert self._loop is not None
-        with suppress(RuntimeError):  # the loop is closed, and has cancelled it
-            self._loop.call_soon_threadsafe(lambda: attempt.task and attempt.task.cancel())
 
     # Gates
 
@@ -486,7 +412,7 @@ class Run:
         return self._first_attempt(node)
 
 
-def _is_over(one: _Attempt | Ticket) -> bool:
+def _is_over(one: Attempt | Ticket) -> bool:
     return one.decided if isinstance(one, Ticket) else one.over
 
 
@@ -496,13 +422,3 @@ def _called(context: contextvars.Context, task: Task, given: dict[str, Any]) -> 
         return context.run(task, **given), None
     except BaseException as error:
         return None, error
-
-
-def _drop(value: Awaitable[Any]) -> None:
-    """Await something never, without Python complaining of that."""
-    if inspect.iscoroutine(value):
-        value.close()
-
-
-async def _awaited(value: Awaitable[Any]) -> Any:
-    return await value
