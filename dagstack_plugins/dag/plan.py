@@ -41,17 +41,15 @@ class Plan:
         """
         names = dag.node_names()
         places = {name: place for place, name in enumerate(names)}
-        dependents: list[list[int]] = [[] for _ in names]
+        dependents = [[places[after] for after in waiting] for _, waiting in dag.graph.adjacency()]
         needs = [0] * len(names)
-        needed: dict[str, list[str]] = {name: [] for name in names}
-        for before, after in dag.edges():
-            dependents[places[before]].append(places[after])
-            needs[places[after]] += 1
-            needed[after].append(before)
+        for those_after in dependents:
+            for place in those_after:
+                needs[place] += 1
         if not _can_all_begin(needs, dependents):
             dag.check()
-        taken = check_tasks(tasks, needed)
-        takes = [tuple((name, places[name]) for name in those) for those in taken]
+        taken = check_tasks(tasks, dag.graph.pred)
+        takes = [tuple((name, places[name]) for name in those) if those else () for those in taken]
         return cls(names, [tasks[name] for name in names], takes, needs, dependents, places)
 
 

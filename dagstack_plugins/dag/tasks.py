@@ -96,7 +96,7 @@ def check_tasks(tasks: Mapping[str, Task], needed: Mapping[str, Collection[str]]
     faults: list[Fault] = list(_strangers(tasks, needed))
     found: list[tuple[str, ...]] = []
     known: dict[int, Parameters] = {}  # one task may be that of many nodes
-    for name, those in needed.items():
+    for name in needed:
         task = tasks.get(name)
         try:
             if task is None:
@@ -105,7 +105,9 @@ def check_tasks(tasks: Mapping[str, Task], needed: Mapping[str, Collection[str]]
                 raise TypeError(f"its task is no function: {shown(task)}")
             if id(task) not in known:
                 known[id(task)] = parameters_of(task)
-            found.append(takes(known[id(task)], those))
+            parameters = known[id(task)]
+            # Most take nothing, and need not be told what there is.
+            found.append(takes(parameters, list(needed[name])) if parameters is None or parameters else ())
         except TypeError as error:
             faults.append(Fault(f"node {name!r}", str(error)))
     if faults:
