@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 import warnings
@@ -65,6 +66,8 @@ class Ticket:
         deadline: when who waits gives up, on the clock of ``time.monotonic``; ``None``: never.
         waiters: how many wait.
         spent: whether a run has made use of it; until then a decision is kept for the first that comes.
+        over: whether that run has ended, so that the next decision is about another one.
+        number: tells this decision from others at the same gate.
     """
 
     name: str
@@ -74,6 +77,8 @@ class Ticket:
     deadline: float | None = None
     waiters: int = 0
     spent: bool = False
+    over: bool = False
+    number: int = attrs.Factory(itertools.count(1).__next__)
 
     @property
     def decided(self) -> bool:
@@ -145,7 +150,7 @@ class GateController:
             GateUnknown: if there is no such gate.
             GateDecided: if it was decided already.
         """
-        self._decide(name, GateStatus.APPROVED, reason)
+        self._decide(name, GateStatus.APPROVED, reason, anew=True)
 
     def reject(self, name: str, reason: str = "") -> None:
         """Turn away what waits at a gate, or will: its node fails.
@@ -158,13 +163,32 @@ class GateController:
             GateUnknown: if there is no such gate.
             GateDecided: if it was decided already.
         """
-        self._decide(name, GateStatus.REJECTED, reason)
+        self._decide(name, GateStatus.REJECTED, reason, anew=True)
 
-    def _decide(self, name: str, status: GateStatus, reason: str) -> None:
+    def answer(self, name: str, *, approved: bool, reason: str = "", number: int | None = None) -> None:
+        """Decide as somebody who sees the gate: what comes too late is no decision about the next run.
+
+        Args:
+            name: the gate's.
+            approved: whether what waits may pass.
+            reason: why.
+            number: which decision is meant, of ``overview``; left out, the one that is open now.
+
+        Raises:
+            GateUnknown: if there is no such gate.
+            GateDecided: if it was decided already.
+        """
+        self._decide(name, GateStatus.APPROVED if approved else GateStatus.REJECTED, reason, anew=False, number=number)
+
+    def _decide(self, name: str, status: GateStatus, reason: str, *, anew: bool, number: int | None = None) -> None:
         with self._changed:
             ticket = self._ticket(name)
+            if number is not None and number != ticket.number:
+                raise GateDecided(f"at gate {name!r} something else waits now; nothing was decided", gate=name)
+            if ticket.over and anew:
+                ticket = self._tickets[name] = Ticket(name, ticket.gate)
             if ticket.decided:
-                raise GateDecided(f"gate {name!r} was {_told(ticket)} already; that stands", gate=name)
+                raise GateDecided(f"{_told(ticket)}; that stands", gate=name)
             ticket.status, ticket.reason = status, reason
             self._changed.notify_all()
         self._tell(name)
@@ -209,6 +233,22 @@ class GateController:
             if ticket.status is not GateStatus.WAITING or ticket.deadline is None:
                 return None
             return max(0.0, ticket.deadline - time.monotonic())
+
+    def overview(self) -> dict[str, dict[str, Any]]:
+        """How all gates stand, for whoever shows them: for each name ``number``, ``status``, ``reason``, ``timeout``.
+
+        The number tells a decision from others at the same gate, for ``answer``.
+        """
+        with self._changed:
+            return {
+                name: {
+                    "number": ticket.number,
+                    "status": str(ticket.status),
+                    "reason": ticket.reason,
+                    "timeout": ticket.gate.timeout,
+                }
+                for name, ticket in self._tickets.items()
+            }
 
     def has_gate(self, name: str) -> bool:
         """Whether there is a gate of that name."""
@@ -378,7 +418,8 @@ class GateController:
         with self._changed:
             for name in names:
                 ticket = self._ticket(name)
-                ticket.spent = ticket.spent or ticket.decided
+                ticket.over = ticket.over or ticket.decided
+                ticket.spent = ticket.spent or ticket.over
 
     def _ticket(self, name: str) -> Ticket:
         if name not in self._tickets:
@@ -418,11 +459,12 @@ class GateController:
             if status in DECIDED:
                 ticket = made._tickets[name]
                 ticket.status, ticket.reason = status, str(fields.get("reason", ""))
-                ticket.spent = bool(fields.get("spent", False))
+                ticket.spent = ticket.over = bool(fields.get("spent", False))
         return made
 
 
 def _told(ticket: Ticket) -> str:
-    timed_out = ticket.status is GateStatus.TIMED_OUT
-    word = "given up, as nobody decided in time" if timed_out else str(ticket.status)
-    return f"{word} ({ticket.reason})" if ticket.reason else word
+    if ticket.status is GateStatus.TIMED_OUT:
+        return f"nobody decided at gate {ticket.name!r} in time"
+    reason = f" ({ticket.reason})" if ticket.reason else ""
+    return f"gate {ticket.name!r} was {ticket.status} already{reason}"

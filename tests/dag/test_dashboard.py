@@ -62,7 +62,8 @@ def test_a_run_that_has_ended(dashboard: Dashboard) -> None:
     assert (a["attempts"], a["error"]) == (1, None)
     assert a["seconds"] == result.node_results["a"].duration_seconds
     assert b["error"]["type"] == "ValueError"
-    assert b["error"]["message"] == "ValueError: no such column"
+    assert b["error"]["message"] == "no such column"
+    assert run["nodes"][2]["error"]["message"] == "no such column"  # that for which it was skipped
     assert "in fails" in b["error"]["traceback"]
     log = [(entry["event"], entry["node"]) for entry in run["log"]]
     assert log == [
@@ -344,7 +345,7 @@ def test_a_gate_whose_name_has_a_slash(dashboard: Dashboard) -> None:
         ("review/approve", b"\xff", 400, 'a decision is JSON: {"reason": "…"}, or nothing'),
         ("review/approve", b"[]", 400, 'a decision is one object with a text: {"reason": "…"}, or nothing'),
         ("review/approve", b'{"reason": 1}', 400, 'a decision is one object with a text: {"reason": "…"}, or nothing'),
-        ("review/approve", b'{"raeson": ""}', 400, "a decision has a reason, and nothing else; found: raeson"),
+        ("review/approve", b'{"raeson": ""}', 400, "a decision has reason, number, and nothing else; found: raeson"),
         ("review/approve", b" " * 70_000, 400, "a decision has at most 65536 bytes"),
         ("review/approve", b'{"reason": "%s"}' % (b"x" * 5_000), 400, "a reason has at most 4000 characters"),
     ],
@@ -408,7 +409,18 @@ def test_with_a_wrong_token(dashboard: Dashboard, path: str) -> None:
 
 @pytest.mark.parametrize("path", [*PATHS, "/static/main.js"])
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "[", "a:b@c"]
+    "host",
+    [
+        "localhost/static/",
+        "127.0.0.1/static/x?",
+        "a@localhost",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:80",
+        "",
+        "[",
+        "a:b@c",
+    ],
 )
 def test_a_forged_host(dashboard: Dashboard, path: str, host: str) -> None:
     status, _, text = ask(dashboard, path, host=host, authorization=f"Bearer {TOKEN}")
@@ -560,8 +572,12 @@ def test_a_host_that_is_not_here() -> None:
         ({"token": ""}, "token is a text that is not empty, found str"),
         ({"token": b"secret"}, "token is a text that is not empty, found bytes"),
         ({"allowed_hosts": "a.example"}, "allowed_hosts are several names: ['dashboard.example'], found 'a.example'"),
-        ({"host": "0.0.0.0"}, "others reach what is bound to '0.0.0.0', so that it needs a token of your own, 16"),
-        ({"host": "192.168.1.20", "token": "short"}, "others reach what is bound to '192.168.1.20'"),
+        ({"host": "0.0.0.0"}, "others reach what is bound to '0.0.0.0', so that it needs a token of your own: python"),
+        (
+            {"host": "192.168.1.20", "token": "short"},
+            "token has 16 characters or more, and no space at its ends: python",
+        ),
+        ({"token": "a token of a file\n"}, "token has 16 characters or more, and no space at its ends"),
         ({"host": "::"}, "others reach what is bound to '::'"),
     ],
 )
@@ -682,6 +698,140 @@ def test_an_error_that_cannot_be_told_is_told_somehow(dashboard: Dashboard) -> N
         warnings.simplefilter("error")
         dashboard.run([], {"a": odd})
     assert dashboard.state()["run"]["nodes"][0]["error"]["type"] == "Odd"
+
+
+def test_what_comes_too_late_is_no_decision_about_the_next_run(dashboard: Dashboard) -> None:
+    with dashboard.running([], {"review": lambda: 1}):
+        waiting(dashboard, "review")
+        number = dashboard.state()["gates"][0]["number"]
+        dashboard.gates.reject("review")
+    assert dashboard.client.post("/api/gates/review/approve").status_code == 409
+    with dashboard.running([], {"review": lambda: 1}):
+        waiting(dashboard, "review")
+        answer = dashboard.client.post("/api/gates/review/approve", json={"number": number})
+        assert answer.status_code == 409
+        assert answer.json() == {"error": "at gate 'review' something else waits now; nothing was decided"}
+        number = dashboard.state()["gates"][0]["number"]
+        given = {"gate": "review", "decision": "approve", "number": number}
+        assert dashboard.client.post("/api/gates", json=given).status_code == 200
+    assert dashboard.state()["run"]["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("name", ["a\nb", ".", "..", "\udcff", "a/approve", ""])
+def test_gates_with_odd_names_can_be_decided(name: str) -> None:
+    with Dashboard.served({name: ApprovalGate()}) as one:
+        content = json.dumps({"gate": name, "decision": "reject"})
+        assert one.client.post("/api/gates", content=content).status_code == 200
+        assert one.gates.status(name) == "rejected"
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"gate": 1, "decision": "approve"}, {"gate": "review"}, {"gate": "review", "decision": "x"}]
+)
+def test_decisions_that_say_too_little(dashboard: Dashboard, given: dict[str, Any]) -> None:
+    answer = dashboard.client.post("/api/gates", json=given)
+    assert answer.status_code == 400
+    assert "a decision says which" in answer.json()["error"]
+
+
+def test_gates_belong_to_their_runs(dashboard: Dashboard) -> None:
+    dashboard.gates.approve("review", "in advance")
+    first = dashboard.run([], {"review": fails, "publish/all": lambda: 1}, fail_fast=True, max_workers=1)
+    with dashboard.running([], {"review": lambda: 1, "other": lambda: 1}):
+        waiting(dashboard, "review")
+        gates = dashboard.state(run=first.run_id)["gates"]
+        assert (gates[0]["name"], gates[0]["status"]) == ("review", "approved")
+        assert dashboard.state()["gates"][0]["status"] == "waiting"
+        dashboard.gates.reject("review")
+    assert [(gate["name"], gate["status"]) for gate in dashboard.state()["gates"]] == [("review", "rejected")]
+
+
+def test_only_what_could_begin_waits_at_a_gate(dashboard: Dashboard) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def first() -> None:
+        begun.set()
+        go.wait(10)
+
+    with dashboard.running([("first", "review")], {"first": first, "review": lambda: 1}, gates=None):
+        assert begun.wait(10)
+        with dashboard.running([], {"review": lambda: 1}):
+            waiting(dashboard, "review")
+            runs = dashboard.state()["runs"]
+            assert statuses(dashboard.state(run=runs[0]["id"])["run"])["review"] == "pending"
+            assert statuses(dashboard.state(run=runs[1]["id"])["run"])["review"] == "waiting"
+            dashboard.gates.approve("review")
+        go.set()
+
+
+def test_how_long_somebody_was_waited_for(dashboard: Dashboard) -> None:
+    with dashboard.running([], {"review": lambda: 1}):
+        waiting(dashboard, "review")
+        time.sleep(0.1)
+        dashboard.gates.approve("review")
+    node = dashboard.state()["run"]["nodes"][0]
+    assert node["waited"] >= 0.1
+    assert node["waited_at"] + node["waited"] <= node["started"]
+
+
+def test_a_dashboard_that_is_ended_and_served_again_hears_once(dashboard: Dashboard) -> None:
+    dashboard.plugin.teardown()
+    assert dashboard.hooks.hook_count() == 0
+    dashboard.plugin.initialize(dashboard.hooks)
+    assert dashboard.hooks.hook_count() == 5
+
+
+def test_a_run_whose_end_nobody_heard_is_told_as_ended(dashboard: Dashboard) -> None:
+    hooks = HookRegistry()
+    dag = DAG()
+    dag.add_node("a")
+    DAGExecutor(dag, hooks=dashboard.hooks).execute({"a": dashboard.plugin.teardown})
+    dashboard.plugin.initialize(hooks)
+    with httpx2.Client(trust_env=False) as client:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        told = client.get(f"{dashboard.plugin.address}/api/state", headers=headers).json()
+    assert [run["status"] for run in told["runs"]] == ["ended"]
+
+
+def test_an_end_that_is_told_twice_changes_nothing(dashboard: Dashboard) -> None:
+    result = dashboard.run([], {"a": lambda: 1})
+    before = dashboard.state()["run"]
+    dashboard.hooks.fire(HookContext(event=HookEvent.POST_EXECUTE, run_id=result.run_id, execution_result=result))
+    assert dashboard.state()["run"] == before
+
+
+def test_of_many_failures_some_tracebacks_are_kept(dashboard: Dashboard) -> None:
+    dashboard.run([], {f"n{place}": fails for place in range(150)}, max_workers=1)
+    errors = [node["error"] for node in dashboard.state()["run"]["nodes"]]
+    assert all(error["message"] == "no such column" for error in errors)
+    assert sum(bool(error["traceback"]) for error in errors) == 100
+
+
+def test_a_dashboard_that_cannot_say_where_it_is_is_served_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with Dashboard.served() as one:
+        assert one.state()["run"] is None
+
+
+def test_what_is_not_there_is_told_as_json(dashboard: Dashboard) -> None:
+    assert dashboard.client.get("/nowhere").json() == {"error": "there is nothing at '/nowhere'"}
+    answer = dashboard.client.delete("/api/state")
+    assert (answer.status_code, answer.json()) == (405, {"error": "DELETE does nothing at '/api/state'"})
+
+
+def test_the_stream_of_a_run_that_is_forgotten_says_so(dashboard: Dashboard) -> None:
+    first = dashboard.run([], {"a": lambda: 1}).run_id
+    with dashboard.events(run=first) as events:
+        next(events)
+        for _ in range(25):
+            dashboard.run([], {"a": lambda: 1})
+        assert [name for name, _ in events][-1] == "gone"
+
+
+def test_a_title(dashboard: Dashboard) -> None:
+    assert dashboard.state()["title"] == "Dashboard"
+    with Dashboard.served(title="nightly") as one:
+        assert one.state()["title"] == "nightly"
 
 
 def test_many_runs_at_once(dashboard: Dashboard) -> None:

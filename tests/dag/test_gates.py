@@ -60,7 +60,7 @@ def test_nobody_decides_in_time() -> None:
     gates = GateController({"review": ApprovalGate(timeout=0.01)})
     with pytest.raises(GateTimeout, match=r"nobody decided at gate 'review' within 0\.01 s"):
         gates.wait("review")
-    with pytest.raises(GateDecided, match="given up, as nobody decided in time"):
+    with pytest.raises(GateDecided, match="nobody decided at gate 'review' in time; that stands"):
         gates.approve("review")
 
 
@@ -87,7 +87,7 @@ def test_a_gate_is_decided_once() -> None:
     gates = GateController({"review": ApprovalGate()})
     gates.approve("review", "Ada")
     for decide in (gates.approve, gates.reject):
-        with pytest.raises(GateDecided, match=r"gate 'review' was approved \(Ada\) already; that stands"):
+        with pytest.raises(GateDecided, match=r"gate 'review' was approved already \(Ada\); that stands"):
             decide("review")
     gates.reset("review")
     gates.reject("review")
@@ -176,17 +176,29 @@ class Deciding(RuleBasedStateMachine):
         self.gates = GateController({"g": ApprovalGate()})
         self.decided: GateStatus | None = None
         self.spent = False
+        self.over = False
         self.waiting: list[Any] = []
 
     @rule(approved=st.booleans())
     def decide(self, approved: bool) -> None:
         decide = self.gates.approve if approved else self.gates.reject
-        if self.decided is None:
+        if self.decided is None or self.over:
             decide("g")
-            self.decided = GateStatus.APPROVED if approved else GateStatus.REJECTED
+            self.spent = self.spent and not self.over
+            self.decided, self.over = GateStatus.APPROVED if approved else GateStatus.REJECTED, False
         else:
             with pytest.raises(GateDecided):
                 decide("g")
+
+    @rule(approved=st.booleans())
+    def answer(self, approved: bool) -> None:
+        """Who sees the gate decides only what is open."""
+        if self.decided is None:
+            self.gates.answer("g", approved=approved)
+            self.decided = GateStatus.APPROVED if approved else GateStatus.REJECTED
+        else:
+            with pytest.raises(GateDecided):
+                self.gates.answer("g", approved=approved)
 
     @rule()
     def enter(self) -> None:
@@ -205,18 +217,19 @@ class Deciding(RuleBasedStateMachine):
     def reset(self) -> None:
         self.gates.reset()
         if self.decided is not None:
-            self.decided, self.spent = None, False
+            self.decided, self.spent, self.over = None, False, False
 
     @rule()
     def begin_run(self) -> None:
         self.gates.begin_run(["g"])
         if self.spent and self.decided is not None:
-            self.decided, self.spent = None, False
+            self.decided, self.spent, self.over = None, False, False
 
     @rule()
     def end_run(self) -> None:
         self.gates.end_run(["g"])
-        self.spent = self.spent or self.decided is not None
+        self.over = self.decided is not None
+        self.spent = self.spent or self.over
 
     def _waiting_now(self) -> bool:
         return any(not ticket.decided for ticket in self.waiting)

@@ -33,6 +33,10 @@ _NODES_KEPT: Final = 200_000
 _MESSAGE: Final = 2_000
 _TRACEBACK: Final = 20_000
 """Characters that are kept of what errors say."""
+_FRAMES: Final = 20
+"""The last calls of a traceback."""
+_TRACEBACKS: Final = 100
+"""Failures of a run whose tracebacks are kept: of thousands nobody reads them all, and each takes time to write."""
 
 
 _Entry = tuple[float, str, str | None, str]
@@ -53,6 +57,8 @@ class _Node:
     status: str = PENDING
     started: float | None = None
     seconds: float | None = None
+    waited_at: float | None = None
+    waited: float | None = None
     attempts: int = 0
     error: dict[str, str] | None = None
 
@@ -66,6 +72,8 @@ class _Node:
             "status": self.status,
             "started": self.started,
             "seconds": self.seconds,
+            "waited_at": self.waited_at,
+            "waited": self.waited,
             "attempts": self.attempts,
             "error": self.error,
         }
@@ -84,11 +92,17 @@ class _Run:
         self.nodes = {node["name"]: _Node(node.pop("name"), node) for node in graph["nodes"]}
         self.edges: list[list[str]] = graph["edges"]
         self._dependents: dict[str, list[str]] = {}
+        self._needed: dict[str, list[str]] = {}
         for before, after in self.edges:
             self._dependents.setdefault(before, []).append(after)
+            self._needed.setdefault(after, []).append(before)
         self.counts = dict.fromkeys(_STATUSES, 0)
         self.counts[PENDING] = len(self.nodes)
         self.log: list[_Entry] = []
+        self.tracebacks = 0
+        self.gates: dict[str, dict[str, Any]] = {}
+        """How its gates stood when it ended."""
+        self._stood: dict[str, tuple[int, str]] = {}
 
     @property
     def seconds(self) -> float:
@@ -124,7 +138,8 @@ class _Run:
         timed_out = isinstance(result, NodeResult) and result.status is NodeStatus.TIMED_OUT
         self.become(node, NodeStatus.TIMED_OUT if timed_out else NodeStatus.FAILED)
         node.error = error
-        self.say(HookEvent.ON_ERROR, name, error["message"])
+        told = ": ".join(filter(None, (error["type"], error["message"])))
+        self.say(HookEvent.ON_ERROR, name, told)
         self._skip_after(name)
 
     def _note(self, node: _Node, result: object) -> None:
@@ -139,20 +154,33 @@ class _Run:
         waiting = list(self._dependents.get(name, ()))
         while waiting:
             node = self.nodes[waiting.pop()]
-            if node.status == PENDING:
+            if node.status in (PENDING, WAITING):
                 self.become(node, NodeStatus.SKIPPED)
+                node.error = self.nodes[name].error
                 self.say(NodeStatus.SKIPPED, node.name, f"waits for {name}")
                 waiting += self._dependents.get(node.name, ())
 
-    def gate_changed(self, name: str, status: GateStatus, reason: str) -> None:
+    def gate_changed(self, name: str, status: GateStatus, reason: str, number: int) -> None:
         node = self.nodes.get(name)
-        if node is None or self.is_over:
+        if node is None or self.is_over or self._stood.get(name) == (number, status):
             return
-        if status is GateStatus.WAITING and node.status == PENDING:
+        # Runs may share a gate: at this one waits only what could begin.
+        ready = all(self.nodes[one].status == NodeStatus.SUCCEEDED for one in self._needed.get(name, ()))
+        if status is GateStatus.WAITING and not (ready and node.status == PENDING):
+            return
+        self._stood[name] = number, status
+        if status is GateStatus.WAITING:
             self.become(node, WAITING)
-        elif status is not GateStatus.WAITING and node.status == WAITING:
+            node.waited_at = self.seconds
+        elif node.status == WAITING:
             self.become(node, PENDING)
-        self.say("gate", name, f"{status.replace('_', ' ')}: {reason}" if reason else status.replace("_", " "))
+            node.waited = self.seconds - (node.waited_at or 0.0)
+        if status is not GateStatus.PENDING:
+            self.say("gate", name, f"{status.replace('_', ' ')}: {reason}" if reason else status.replace("_", " "))
+
+    def go_on(self) -> None:
+        """More is heard of a run that was taken for ended."""
+        self.status, self._seconds = RUNNING, None
 
     def end(self, result: ExecutionResult | None) -> None:
         if isinstance(result, ExecutionResult):
@@ -172,6 +200,8 @@ class _Run:
         if node.status != result.status:
             self._note(node, result)
             self.become(node, result.status)
+            if result.error is not None and node.error is None:
+                node.error = _as_dict(result.error, traced=False)
             self.say(result.status, node.name)
 
     def _node(self, name: str) -> _Node:
@@ -192,10 +222,11 @@ class _Run:
             "counts": {status: count for status, count in self.counts.items() if count},
         }
 
-    def as_dict(self) -> dict[str, Any]:
+    def whole(self) -> dict[str, Any]:
+        """All of it; its nodes are made into JSON later, some at a time, without the lock."""
         return {
             **self.summary(),
-            "nodes": [node.as_dict() for node in self.nodes.values()],
+            "nodes": list(self.nodes.values()),
             "edges": self.edges,
             "log": self.entries(len(self.log)),
             "log_total": len(self.log),
@@ -224,10 +255,12 @@ class Board:
 
     Args:
         gates: the gates that people decide at here.
+        title: what the page is called.
     """
 
-    def __init__(self, gates: GateController | None = None) -> None:
+    def __init__(self, gates: GateController | None = None, title: str = "Dashboard") -> None:
         self.gates = gates
+        self.title = title
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._by_key: dict[str | None, _Run] = {}
@@ -245,6 +278,10 @@ class Board:
     def _begin(self, ctx: HookContext) -> _Run:
         # Who fires events by hand, as in a test, need not know of runs.
         key = ctx.run_id if ctx.run_id is not None else f"run {next(self._numbers)}"
+        if (run := self._runs.get(key)) is not None:
+            run.go_on()
+            self._by_key[key] = run
+            return run
         run = _Run(key, ctx.dag)
         self._by_key[ctx.run_id] = self._runs[key] = run
         run.say(HookEvent.PRE_EXECUTE, message=f"{len(run.nodes)} node{'s' * (len(run.nodes) != 1)}")
@@ -268,24 +305,39 @@ class Board:
 
     def node_failed(self, ctx: HookContext) -> None:
         """A node failed, or timed out."""
-        error = _as_dict(ctx.error)  # not under the lock: that runs code of the error's author
+        run = self._by_key.get(ctx.run_id)
+        traced = run is None or run.tracebacks < _TRACEBACKS
+        error = _as_dict(ctx.error, traced=traced)  # not under the lock: that runs code of the error's author
         with self._lock:
+            self._of(ctx).tracebacks += traced
             self._of(ctx).node_fails(ctx.node_name or "", ctx.node_result, error)
 
     def ended(self, ctx: HookContext) -> None:
         """A run has ended."""
         with self._lock:
-            self._of(ctx).end(ctx.execution_result)
+            if ctx.run_id in self._runs and ctx.run_id not in self._by_key:  # told before
+                return
+            run = self._of(ctx)
+            run.end(ctx.execution_result)
+            run.gates = {gate["name"]: gate for gate in self._gates() if gate["name"] in run.nodes}
             del self._by_key[ctx.run_id]
+            self.version = next(self._changes)
+
+    def deaf(self) -> None:
+        """Nothing more is heard of the runs that are under way."""
+        with self._lock:
+            for run in self._by_key.values():
+                run.end(None)
+            self._by_key.clear()
             self.version = next(self._changes)
 
     def gate_changed(self, name: str) -> None:
         """Something begins to wait at a gate, or need not wait any more."""
         assert self.gates is not None
-        status, reason = self.gates.status(name), self.gates.reason(name)
-        with self._lock:
+        with self._lock:  # so that two changes are noted in the order in which they are read
+            gate = self.gates.overview()[name]
             for run in self._by_key.values():
-                run.gate_changed(name, status, reason)
+                run.gate_changed(name, GateStatus(gate["status"]), gate["reason"], gate["number"])
             self.version = next(self._changes)
 
     def _forget(self) -> None:
@@ -308,24 +360,25 @@ class Board:
 
     def state(self, key: str | None) -> dict[str, Any]:
         """All there is to know: one run in full, all runs in short, the gates."""
-        gates = list(self._gates())
         with self._lock:
             run = self._runs.get(key) if key is not None else None
             return {
-                "run": run.as_dict() if run is not None else None,
+                "title": self.title,
+                "run": run.whole() if run is not None else None,
                 "runs": [one.summary() for one in self._runs.values()],
-                "gates": gates,
+                "gates": list(self._gates_of(run)),
             }
 
     def known(self, key: str) -> bool:
         """Whether there is such a run."""
         return key in self._runs
 
-    def overview(self) -> dict[str, Any]:
-        """All runs in short, and the gates."""
-        gates = list(self._gates())
+    def overview(self, key: str | None) -> dict[str, Any]:
+        """All runs in short, and the gates of one."""
         with self._lock:
-            return {"runs": [one.summary() for one in self._runs.values()], "gates": gates}
+            run = self._runs.get(key) if key is not None else None
+            runs = [one.summary() for one in self._runs.values()]
+            return {"runs": runs, "gates": list(self._gates_of(run))}
 
     def changes(self, key: str, since: int) -> dict[str, Any] | None:
         """What changed in a run since its log had ``since`` entries; ``None``: nothing."""
@@ -345,14 +398,25 @@ class Board:
     def _gates(self) -> Iterator[dict[str, Any]]:
         if self.gates is None:
             return
-        for name, gate in self.gates.to_dict().items():
-            told = {field: gate[field] for field in ("status", "reason", "timeout")}
-            yield {"name": name, **told, "seconds_left": self.gates.seconds_left(name)}
+        for name, gate in self.gates.overview().items():
+            yield {"name": name, **gate, "seconds_left": self.gates.seconds_left(name)}
+
+    def _gates_of(self, run: _Run | None) -> Iterator[dict[str, Any]]:
+        """Those of a run, and others that wait now; of a run that has ended, as they stood then."""
+        if run is None:
+            yield from self._gates()
+        elif run.is_over:
+            yield from run.gates.values()
+        else:
+            for gate in self._gates():
+                if gate["name"] in run.nodes or gate["status"] == GateStatus.WAITING:
+                    yield gate
 
 
-def _as_dict(error: BaseException | None) -> dict[str, str]:
+def _as_dict(error: BaseException | None, *, traced: bool = True) -> dict[str, str]:
     if error is None:
         return {"type": "", "message": "", "traceback": ""}
-    trace = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error, limit=-_FRAMES)) if traced else ""
     cut = trace if len(trace) <= _TRACEBACK else f"…{trace[-_TRACEBACK:]}"
-    return {"type": type(error).__name__, "message": raised(error)[:_MESSAGE], "traceback": cut}
+    kind = type(error).__name__
+    return {"type": kind, "message": raised(error).removeprefix(f"{kind}: ")[:_MESSAGE], "traceback": cut}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from typing import Final
@@ -18,6 +19,7 @@ from dagstack_plugins.dag.dashboard.addresses import is_loopback
 from dagstack_plugins.dag.dashboard.page import refusal
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+_HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _FORM: Final = 4_096
 """Bytes that the form with the token may have."""
 _HEADERS: Final = {
@@ -69,13 +71,14 @@ class Guard:
                 headers.setdefault("cache-control", "no-cache")  # another version may be served here tomorrow
             await send(message)
 
+        # The path is the scope's, by which requests are routed; that of `request.url` is made of the Host as well.
         request = Request(scope, receive)
         answer = self._refused(request.headers) or self._admitted(request) or await self._signed_in(request)
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _refused(self, headers: Headers) -> Response | None:
         host = headers.get("host", "")
-        if not self._is_ours(_name(f"//{host}")):
+        if not self._is_ours(_name(host)):
             return _told(403, f"the dashboard is not known as {host!r}: DashboardPlugin(allowed_hosts=[…]) makes it")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
@@ -92,18 +95,18 @@ class Guard:
     def _admitted(self, request: Request) -> Response | None:
         """A token in the address becomes a cookie, so that it stands in no history and in no picture of the screen."""
         given = request.query_params.get("token")
-        if request.url.path != "/" or given is None or not self._is_token(given):
+        if request.scope["path"] != "/" or given is None or not self._is_token(given):
             return None
         return self._with_cookie()
 
     def _with_cookie(self) -> Response:
         answer = RedirectResponse("/", 303, headers={"cache-control": "no-store"})
         # Lax: a link to it in a chat must work, too.
-        answer.set_cookie(self._cookie, self._session.decode(), httponly=True, samesite="lax", max_age=30 * 86_400)
+        answer.set_cookie(self._cookie, self._session.decode(), httponly=True, samesite="lax")
         return answer
 
     async def _signed_in(self, request: Request) -> Response | None:
-        path = request.url.path
+        path: str = request.scope["path"]
         if path.startswith("/static/"):  # the same for everybody
             return None
         if path == "/login" and request.method == "POST":
@@ -138,7 +141,7 @@ def _told(status: int, message: str) -> Response:
 
 
 def _not_signed_in(request: Request, *, wrong: bool) -> Response:
-    if "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/"):
+    if "text/html" in request.headers.get("accept", "") and not request.scope["path"].startswith("/api/"):
         return refusal(wrong=wrong)
     what = "the token is wrong" if wrong else "the token is missing"
     return _told(401, f"{what}: open the address that the program printed, or send 'Authorization: Bearer TOKEN'")
@@ -152,8 +155,7 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _name(address: str) -> str | None:
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None
+def _name(host: str) -> str | None:
+    """The name in a ``Host``; ``None`` if it is anything but a name, or an address, and maybe a port."""
+    found = _HOST.fullmatch(host)
+    return None if found is None else (found[1] or found[2]).lower()

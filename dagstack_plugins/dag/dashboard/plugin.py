@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from dagstack_plugins.dag.dashboard.server import Server
 
 _ENOUGH: Final = 16
-"""Characters of a token that others in the network can't guess."""
+"""Characters of a token that others can't guess."""
 
 
 class DashboardPlugin(DagPlugin):
@@ -43,9 +45,10 @@ class DashboardPlugin(DagPlugin):
         port: the port; 0: one that is free.
         gate_controller: the gates that people decide at on the page; the executor needs the same.
         open_browser: whether to open the page.
-        token: what those know who may look and decide, 16 characters or more if others reach it; left out, one is made.
+        token: what those know who may look and decide, 16 characters or more; left out, one is made.
         allowed_hosts: other names under which the page is reached, as behind a proxy.
         metrics: what ``/metrics`` tells; register it, too.
+        title: what the page is called, where there are several.
 
     Raises:
         ValueError: if an argument is none that makes sense.
@@ -64,6 +67,7 @@ class DashboardPlugin(DagPlugin):
         *,
         allowed_hosts: Sequence[str] = (),
         metrics: PrometheusPlugin | None = None,
+        title: str = "Dashboard",
     ) -> None:
         try:
             from dagstack_plugins.dag.dashboard.server import Server
@@ -78,9 +82,10 @@ class DashboardPlugin(DagPlugin):
         self._token = _checked(token, host) if token is not None or not is_loopback(host) else secrets.token_urlsafe(24)
         self._allowed_hosts = tuple(_names(allowed_hosts))
         self._metrics = metrics
-        self._board = Board(gate_controller)
+        self._board = Board(gate_controller, title)
         self._server: Server | None = None
-        self._unwatch: Callable[[], None] | None = None
+        self._process = 0
+        self._registered: list[Callable[[], None]] = []
 
     @property
     def address(self) -> str | None:
@@ -110,24 +115,33 @@ class DashboardPlugin(DagPlugin):
             raise DagError(f"the dashboard is served already, at {self.address}: call teardown() before")
         metrics = None if self._metrics is None else self._metrics.text
         self._server = self._make(self._board, self._host, self._port, self._token, self._allowed_hosts, metrics)
-        self._listen(hooks)
-        self._say_where()
+        self._process = os.getpid()
+        try:
+            self._listen(hooks)
+            self._say_where()
+        except BaseException:
+            self.teardown()
+            raise
 
     def _listen(self, hooks: HookRegistry) -> None:
         board = self._board
         if board.gates is not None:
-            self._unwatch = board.gates.watch(board.gate_changed)
-        hooks.register(HookEvent.PRE_EXECUTE, board.begins)
-        hooks.register(HookEvent.PRE_NODE, board.node_begins)
-        hooks.register(HookEvent.POST_NODE, board.node_succeeded)
-        hooks.register(HookEvent.ON_ERROR, board.node_failed)
-        hooks.register(HookEvent.POST_EXECUTE, board.ended)
+            self._registered.append(board.gates.watch(board.gate_changed))
+        for event, callback in (
+            (HookEvent.PRE_EXECUTE, board.begins),
+            (HookEvent.PRE_NODE, board.node_begins),
+            (HookEvent.POST_NODE, board.node_succeeded),
+            (HookEvent.ON_ERROR, board.node_failed),
+            (HookEvent.POST_EXECUTE, board.ended),
+        ):
+            self._registered.append(hooks.register(event, callback))
 
     def _say_where(self) -> None:
         # A token of the user's own is known, and may stand in other places than logs.
         where = f"{self.address}/ (it asks for your token)" if self._is_own_token else self.url
-        sys.stdout.write(f"Dashboard: {where}\n")
-        sys.stdout.flush()
+        with suppress(AttributeError, OSError, ValueError):  # a program may have no output, or nobody who reads it
+            sys.stdout.write(f"Dashboard: {where}\n")
+            sys.stdout.flush()
         if self._open_browser and self.url is not None:
             # In a thread: some browsers are programs that run until they are closed.
             threading.Thread(target=webbrowser.open, args=[self.url], daemon=True).start()
@@ -135,10 +149,10 @@ class DashboardPlugin(DagPlugin):
     def teardown(self) -> None:
         """Tell pages the end, and serve them no more; what is known of runs is kept for another ``initialize``."""
         server, self._server = self._server, None
-        if self._unwatch is not None:
-            self._unwatch()
-            self._unwatch = None
-        if server is not None:
+        while self._registered:
+            self._registered.pop()()
+        if server is not None and os.getpid() == self._process:  # a fork has the server's name only
+            self._board.deaf()
             server.close()
 
 
@@ -157,10 +171,9 @@ def _names(given: object) -> Sequence[str]:
 def _checked(token: object, host: str) -> str:
     if token is not None and (not isinstance(token, str) or not token.strip()):  # its value stands in no message
         raise ValueError(f"token is a text that is not empty, found {type(token).__name__}")
-    if not is_loopback(host) and len(token or "") < _ENOUGH:
-        raise ValueError(
-            f"others reach what is bound to {host!r}, so that it needs a token of your own, {_ENOUGH} characters or "
-            'more: python -c "import secrets; print(secrets.token_urlsafe())" makes one'
-        )
-    assert token is not None
+    make = 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
+    if token is None:
+        raise ValueError(f"others reach what is bound to {host!r}, so that it needs a token of your own: {make}")
+    if len(token) < _ENOUGH or token != token.strip():
+        raise ValueError(f"token has {_ENOUGH} characters or more, and no space at its ends: {make}")
     return token

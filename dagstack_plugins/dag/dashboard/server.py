@@ -7,6 +7,7 @@ import concurrent.futures
 import errno
 import os
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -76,6 +77,9 @@ class Server:
         )
         self._server = uvicorn.Server(config)
         self._served = asyncio.run_coroutine_threadsafe(self._server.serve(sockets=[listening]), self._loop.loop)
+        self._listening = listening
+        while not self._server.started and not self._served.done():
+            time.sleep(0.001)
 
     def close(self) -> None:
         """Tell pages what is left to tell, and end."""
@@ -87,6 +91,7 @@ class Server:
             pass
         finally:
             self._loop.__exit__()
+            self._listening.close()
 
 
 async def _made(make: Callable[[], Web]) -> Web:
@@ -99,9 +104,9 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=128)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            told = "is in use, maybe by another dashboard: give another port=…, or port=0 for one that is free"
+            told = "is in use, maybe by another dashboard: give another port, or 0 for one that is free"
         elif error.errno == errno.EACCES:
-            told = "is not for everybody: give one from 1024 on, or port=0 for one that is free"
+            told = "is not for everybody: give one from 1024 on, or 0 for one that is free"
         else:
             told = f"can't be bound: {error.strerror or os.strerror(error.errno or 0)}"
         raise DagError(f"the dashboard has no place: port {port} of {host} {told}") from error

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -26,6 +28,9 @@ _MANY: Final = 200
 _SILENCE: Final = 15.0
 """Seconds after which something is said, so that nobody between takes the connection for dead."""
 _REASON: Final = 4_000
+_AT_ONCE: Final = 500
+"""Nodes, or edges, that are written between two looks at who else wants to run."""
+_DIGITS: Final = 12
 _BODY: Final = 64 * 1024
 """Bytes that a decision may have."""
 
@@ -50,10 +55,12 @@ class Web:
                 Route("/api/state", self._state),
                 Route("/api/log", self._log),
                 Route("/api/events", self._events),
-                Route("/api/gates/{name:path}/{decision:str}", self._decide, methods=["POST"]),
+                Route("/api/gates", self._decide_any, methods=["POST"]),
+                Route("/api/gates/{name:path}/{decision:str}", self._decide_one, methods=["POST"]),
                 Route("/metrics", self._told_metrics),
                 Mount("/static", StaticFiles(directory=STATIC)),
-            ]
+            ],
+            exception_handlers={HTTPException: _not_answered},
         )
 
     def close(self) -> None:
@@ -63,21 +70,23 @@ class Web:
     async def _state(self, request: Request) -> Response:
         key = request.query_params.get("run")
         if key is not None and not self._board.known(key):
-            return _error(404, f"there is no run {key!r}; an older one may have been forgotten")
-        return _json(self._board.state(key or self._board.newest()))
+            return _no_run(key)
+        pieces = _pieces(self._board.state(key or self._board.newest()))
+        return StreamingResponse(pieces, media_type="application/json", headers={"cache-control": "no-store"})
 
     async def _log(self, request: Request) -> Response:
-        key, before = request.query_params.get("run", ""), request.query_params.get("before", "")
-        if not before.isdecimal():
+        key, before = request.query_params.get("run"), request.query_params.get("before", "")
+        if not (before.isascii() and before.isdecimal()) or len(before) > _DIGITS:
             return _error(400, f"before is the number of an entry, found {before!r}")
-        if not self._board.known(key):
-            return _error(404, f"there is no run {key!r}; an older one may have been forgotten")
-        return _json({"log": self._board.log(key, int(before))})
+        if key is not None and not self._board.known(key):
+            return _no_run(key)
+        newest = key or self._board.newest()
+        return _json({"log": [] if newest is None else self._board.log(newest, int(before))})
 
     async def _events(self, request: Request) -> Response:
         key = request.query_params.get("run")
         if key is not None and not self._board.known(key):
-            return _error(404, f"there is no run {key!r}; an older one may have been forgotten")
+            return _no_run(key)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(self._stream(key), media_type="text/event-stream", headers=headers)
 
@@ -89,18 +98,24 @@ class Web:
             closing = self._closing.is_set()  # before the last look
             pause, told = _TICK, ""
             newest = chosen or board.newest()
+            if chosen is not None and not board.known(chosen):
+                yield "event: gone\ndata: {}\n\n"
+                return
             if newest != key or seen < 0:
                 key, version = newest, board.version
                 state = board.state(key)
                 seen = state["run"]["log_total"] if state["run"] else 0
-                told = _event("state", state)
+                yield "event: state\ndata: "
+                async for piece in _pieces(state):
+                    yield piece
+                told = "\n\n"
             elif key is not None and (changes := board.changes(key, seen)) is not None:
                 pause = _BUSY if changes["log_total"] - seen > _MANY else _TICK
                 seen = changes["log_total"]
                 told = _event("changes", changes)
             if board.version != version:
                 version = board.version
-                told += _event("overview", board.overview())
+                told += _event("overview", board.overview(key))
             silent = 0.0 if told else silent + pause
             if silent > _SILENCE:
                 told, silent = _event("ping", {}), 0.0
@@ -116,21 +131,41 @@ class Web:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
-    async def _decide(self, request: Request) -> Response:
-        name, decision = request.path_params["name"], request.path_params["decision"]
-        gates = self._board.gates
+    async def _decide_one(self, request: Request) -> Response:
+        """A gate and a decision in the address."""
+        decision = request.path_params["decision"]
         if decision not in ("approve", "reject"):
             return _error(404, f"a gate can be approved or rejected, and not: {decision!r}")
-        if gates is None:
-            return _error(404, "this dashboard has no gates: DashboardPlugin(gate_controller=…) gives it some")
         try:
-            reason = await _reason(request)
+            given = await _decision(request, ("reason", "number"))
         except ValueError as error:
             return _error(400, str(error))
-        decide = gates.approve if decision == "approve" else gates.reject
+        return await self._decide({"gate": request.path_params["name"], "decision": decision, **given})
+
+    async def _decide_any(self, request: Request) -> Response:
+        """The same in the body: no address has room for every name."""
+        try:
+            given = await _decision(request, ("gate", "decision", "reason", "number"))
+            if not isinstance(given.get("gate"), str) or given.get("decision") not in ("approve", "reject"):
+                raise ValueError('a decision says which: {"gate": "…", "decision": "approve" or "reject"}')
+        except ValueError as error:
+            return _error(400, str(error))
+        return await self._decide(given)
+
+    async def _decide(self, given: dict[str, Any]) -> Response:
+        gates, name = self._board.gates, given["gate"]
+        if gates is None:
+            return _error(404, "this dashboard has no gates: DashboardPlugin(gate_controller=…) gives it some")
+        decide = partial(
+            gates.answer,
+            name,
+            approved=given["decision"] == "approve",
+            reason=given.get("reason", ""),
+            number=given.get("number"),
+        )
         try:
             # In a thread: whoever watches the gates is told before it returns.
-            await asyncio.get_running_loop().run_in_executor(None, decide, name, reason)
+            await asyncio.get_running_loop().run_in_executor(None, decide)
         except GateUnknown as error:
             return _error(404, str(error))
         except GateDecided as error:
@@ -143,31 +178,64 @@ class Web:
         return PlainTextResponse(self._metrics(), media_type="text/plain; version=0.0.4")
 
 
-async def _reason(request: Request) -> str:
+async def _decision(request: Request, fields: Sequence[str]) -> dict[str, Any]:
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > _BODY:
             raise ValueError(f"a decision has at most {_BODY} bytes")
     if not body.strip():
-        return ""
+        return {}
     try:
         given = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError('a decision is JSON: {"reason": "…"}, or nothing') from None
     if not isinstance(given, dict) or not isinstance(given.get("reason", ""), str):
         raise ValueError('a decision is one object with a text: {"reason": "…"}, or nothing')
-    if unknown := given.keys() - {"reason"}:
-        raise ValueError(f"a decision has a reason, and nothing else; found: {', '.join(sorted(unknown))}")
-    reason: str = given.get("reason", "")
-    if len(reason) > _REASON:
+    if unknown := given.keys() - set(fields):
+        raise ValueError(f"a decision has {', '.join(fields)}, and nothing else; found: {', '.join(sorted(unknown))}")
+    if type(given.get("number")) not in (int, type(None)):
+        raise ValueError("the number of a decision is that of its gate in /api/state")
+    if len(given.get("reason", "")) > _REASON:
         raise ValueError(f"a reason has at most {_REASON} characters")
-    return reason
+    return given
+
+
+async def _pieces(state: dict[str, Any]) -> AsyncIterator[str]:
+    """What is known as JSON, some nodes at a time: of a large graph it takes long, and a run goes on meanwhile."""
+    run = state["run"]
+    if run is None:
+        yield json.dumps(state)
+        return
+    nodes, edges = run.pop("nodes"), run.pop("edges")
+    rest = {name: value for name, value in state.items() if name != "run"}
+    yield json.dumps(rest)[:-1] + ', "run": ' + json.dumps(run)[:-1] + ', "nodes": ['
+    for first in range(0, len(nodes), _AT_ONCE):
+        part = ", ".join(json.dumps(node.as_dict()) for node in nodes[first : first + _AT_ONCE])
+        yield part if not first else f", {part}"
+        await asyncio.sleep(0)
+    yield '], "edges": ['
+    for first in range(0, len(edges), _AT_ONCE):
+        part = json.dumps(edges[first : first + _AT_ONCE])[1:-1]
+        yield part if not first else f", {part}"
+        await asyncio.sleep(0)
+    yield "]}}"
 
 
 def _json(value: Any) -> Response:
     # ASCII: names of files that are no UTF-8 have halves of characters, which no encoding takes.
     return Response(json.dumps(value), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+def _no_run(key: str) -> Response:
+    return _error(404, f"there is no run {key!r}; an older one may have been forgotten")
+
+
+def _not_answered(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    told = f"{request.method} does nothing at {path!r}" if error.status_code == 405 else f"there is nothing at {path!r}"
+    return JSONResponse({"error": told}, error.status_code, headers=dict(error.headers or {}))
 
 
 def _error(status: int, message: str) -> Response:

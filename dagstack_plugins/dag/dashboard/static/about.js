@@ -8,13 +8,23 @@ const title = document.getElementById("about-title");
 const close = document.getElementById("about-close");
 const FEW = 5;
 let shown = "";
+let about = null; // the node, or the run
+let later = 0;
 
 function draw() {
   const node = store.nodes.get(store.selected);
   // Drawn anew only when something of it changed: what a reader has unfolded or marked stays.
   const key = JSON.stringify(node ?? [store.run?.id, store.run?.status, store.run?.counts, [...running()].length]);
   if (key === shown) return;
+  // What somebody is about to press, or has come to by keyboard, is not taken away under the hand.
+  const same = node ? about === node.name : about === store.run?.id && store.run?.status === "running";
+  if (same && (box.matches(":active") || box.contains(document.activeElement))) {
+    clearTimeout(later);
+    later = setTimeout(draw, 1000);
+    return;
+  }
   shown = key;
+  about = node ? node.name : store.run?.id;
   close.hidden = !node;
   title.textContent = node ? "Node" : "Summary";
   box.replaceChildren(...(node ? aboutNode(node) : aboutRun()).filter(Boolean));
@@ -32,7 +42,8 @@ function aboutNode(node) {
   const links = (names) => (names.length ? element("div", { class: "links" }, ...names.map(button)) : "nothing");
   const rows = [
     ["Status", word(node.status)],
-    ["Began", node.started === null ? "not yet" : `${seconds(node.started)} into the run`],
+    ["Began", node.started === null ? (store.run.status === "running" ? "not yet" : "never") : `${seconds(node.started)} into the run`],
+    ...(node.waited_at === null ? [] : [["Waited", node.waited === null ? "for a decision" : `${seconds(node.waited)} for a decision`]]),
     ["Took", node.seconds === null ? "–" : seconds(node.seconds)],
     ["Attempts", String(node.attempts || (node.status === "running" ? "the first" : 0))],
     ["Waits for", links(store.edges.filter(([, after]) => after === node.name).map(([before]) => before))],
@@ -51,7 +62,7 @@ function fault(node, whole) {
     "div",
     { class: "fault", "data-status": node.status },
     whole ? heading("Error") : button(node.name),
-    element("p", {}, node.error.message || word(node.status)),
+    element("p", {}, [node.error.type, node.error.message].filter(Boolean).join(": ") || word(node.status)),
     whole && node.error.traceback
       ? element("details", {}, element("summary", {}, "Traceback"), element("pre", { tabindex: "0" }, node.error.traceback))
       : null,
@@ -74,8 +85,8 @@ function aboutRun() {
       ...[
         ["Began", clock(run.started_at)],
         ["Graph", `${counted(nodes.length, "node")}, ${counted(store.edges.length, "edge")}`],
-        ["Run", run.id],
-      ].flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+        ["Run", run.id.slice(0, 12)],
+      ].flatMap(([name, value]) => [element("dt", {}, name), element("dd", { title: name === "Run" ? run.id : null }, value)]),
     ),
     failed.length && section(`${counted(failed.length, "failure")}`, ...failed.slice(0, 20).map((node) => fault(node, false))),
     now.length && section("Running now", list(now, () => "")),

@@ -3,11 +3,13 @@
 import { changed, store, takeChanges, takeOverview, takeState } from "./store.js";
 
 const SILENCE = 40_000; // the server says something every 15 s
-const AGAIN = 4_000;
+const AGAIN = 1_000; // and twice as long each time, up to
+const LONGEST = 15_000;
 
 let source = null;
 let heard = 0;
 let retry = 0;
+let wait = AGAIN;
 export const connection = { state: "connecting" };
 
 function become(state) {
@@ -29,14 +31,18 @@ export function connect() {
       take(JSON.parse(event.data));
     });
   own.addEventListener("open", () => own === source && become("live"));
-  hear("state", takeState);
+  hear("state", (state) => {
+    wait = AGAIN;
+    takeState(state);
+  });
   hear("changes", takeChanges);
   hear("overview", takeOverview);
   hear("ping", () => {});
+  hear("gone", () => follow(null));
   hear("end", () => {
     own.close();
     become("ended");
-    retry = setTimeout(look, AGAIN);
+    lookLater();
   });
   own.addEventListener("error", () => {
     if (own !== source) return;
@@ -44,27 +50,30 @@ export function connect() {
       become("lost"); // the browser tries again
       return;
     }
-    look();
+    become("lost");
+    lookLater();
   });
+}
+
+function lookLater() {
+  clearTimeout(retry);
+  retry = setTimeout(look, wait);
+  wait = Math.min(2 * wait, LONGEST);
 }
 
 /** Why there is no stream: the key is no longer the right one, the run was forgotten, or nobody answers. */
 async function look() {
-  clearTimeout(retry);
+  const query = store.chosen === null ? "" : `&run=${encodeURIComponent(store.chosen)}`;
   let status = 0;
   try {
-    status = (await fetch("/api/state", { cache: "no-store" })).status;
+    status = (await fetch(`/api/log?before=0${query}`, { cache: "no-store" })).status;
   } catch {
     // nobody answers
   }
-  if (status === 200) {
-    follow(null);
-  } else if (status === 401 || status === 403) {
-    become("refused");
-  } else {
-    if (connection.state !== "ended") become("lost");
-    retry = setTimeout(look, AGAIN);
-  }
+  if (status === 200) connect();
+  else if (status === 404 && store.chosen !== null) follow(null);
+  else if (status === 401 || status === 403) become("refused");
+  else lookLater();
 }
 
 /** Show a run, or with null always the newest; the address remembers that. */

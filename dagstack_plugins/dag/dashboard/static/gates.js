@@ -6,39 +6,46 @@ import { element, say, seconds, word } from "./text.js";
 const section = document.getElementById("gates");
 const cards = document.getElementById("waiting-gates");
 const chips = document.getElementById("other-gates");
-const made = new Map(); // name -> { root, left }
+const heading = document.getElementById("gates-title");
+const made = new Map(); // by which decision it is -> { root, left, deadline }
+const key = ({ name, number }) => JSON.stringify([name, number]);
 
 function draw() {
   const waiting = store.gates.filter((gate) => gate.status === "waiting");
   const others = store.gates.filter((gate) => gate.status !== "waiting");
   section.hidden = !store.gates.length;
   section.classList.toggle("calls", waiting.length > 0);
-  const names = new Set(waiting.map((gate) => gate.name));
-  for (const [name, { root }] of made) {
-    if (names.has(name)) continue;
+  const open = new Set(waiting.map(key));
+  let focus = false;
+  for (const [which, { root }] of made) {
+    if (open.has(which)) continue;
+    focus ||= root.contains(document.activeElement);
     root.remove();
-    made.delete(name);
+    made.delete(which);
   }
   for (const gate of waiting) {
-    const card = made.get(gate.name) ?? make(gate.name);
+    const card = made.get(key(gate)) ?? make(gate);
     card.deadline = gate.seconds_left === null ? null : store.gatesHeard / 1000 + gate.seconds_left;
-    card.timeout = gate.timeout;
     count(card);
   }
+  if (focus) (cards.querySelector("input") ?? heading).focus(); // whoever decided goes on from here
   chips.replaceChildren(
     ...others.map((gate) => {
       const reason = gate.reason ? `: ${gate.reason}` : "";
-      const told = gate.status === "pending" ? "nothing waits yet" : `${word(gate.status)}${reason}`;
+      const none = store.run && store.run.status !== "running" ? "never reached" : "nothing waits yet";
+      const told = gate.status === "pending" ? none : `${word(gate.status)}${reason}`;
       return element("li", { "data-status": gate.status }, `${gate.name} · ${told}`);
     }),
   );
 }
 
-function make(name) {
+function make(gate) {
+  const { name, number } = gate;
+  const about = store.nodes.get(name)?.attributes.description;
   const reason = element("input", { type: "text", placeholder: "Reason (optional)", "aria-label": `Reason for deciding on ${name}`, maxlength: 4000, autocomplete: "off" });
   const wrong = element("p", { class: "wrong", role: "alert", hidden: true });
   const left = element("span", { class: "left" });
-  const decide = (decision) => send(name, decision, reason.value, root, wrong);
+  const decide = (decision) => send({ gate: name, number, decision, reason: reason.value }, root, wrong);
   const button = (label, kind, decision) =>
     element("button", { type: "button", class: kind, "aria-label": `${label} ${name}`, onclick: () => decide(decision) }, label);
   const root = element(
@@ -49,6 +56,7 @@ function make(name) {
       { onsubmit: (event) => event.preventDefault() }, // Enter decides nothing: which of the two is for a click
       element("span", { class: "name" }, name),
       left,
+      typeof about === "string" ? element("span", { class: "about" }, about) : null,
       reason,
       button("Approve", "primary", "approve"),
       button("Reject", "danger", "reject"),
@@ -56,20 +64,21 @@ function make(name) {
     ),
   );
   const card = { root, left, deadline: null };
-  made.set(name, card);
+  made.set(key(gate), card);
   cards.append(root);
   return card;
 }
 
-async function send(name, decision, reason, root, wrong) {
+async function send(decision, root, wrong) {
   const buttons = root.querySelectorAll("button");
   for (const button of buttons) button.disabled = true;
   wrong.hidden = true;
   try {
-    const answer = await fetch(`/api/gates/${encodeURIComponent(name)}/${decision}`, {
+    // In the body: no address has room for every name. The number says which decision is meant, if another waits by now.
+    const answer = await fetch("/api/gates", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ reason }),
+      body: JSON.stringify(decision),
     });
     if (answer.ok) return; // the stream tells the rest
     const told = await answer.json().catch(() => ({}));

@@ -1,10 +1,11 @@
 // The graph: drawn once a run, then only coloured anew.
 
-import { changed, on, select, store } from "./store.js";
+import { changed, isWanted, on, select, store } from "./store.js";
 import { seconds, svg, word } from "./text.js";
 
 const WIDTH = 204, HEIGHT = 46;
 const MOST = 3000; // more are in the timeline only
+const LAYOUTS = 10; // that are kept
 const FAR = 0.32; // scale below which names can't be read
 
 const d3 = window.d3;
@@ -39,6 +40,7 @@ let focusable = null;
 const worker = new Worker("/static/layout.js");
 worker.onmessage = ({ data }) => {
   known.set(data.key, data);
+  if (known.size > LAYOUTS) known.delete(known.keys().next().value);
   if (data.key === current) draw(data);
 };
 worker.onerror = () => {
@@ -197,6 +199,7 @@ function colour() {
 function mark() {
   for (const [name, { group }] of drawn) {
     group.classList.toggle("selected", name === store.selected);
+    group.classList.toggle("dim", !isWanted(store.nodes.get(name)));
     group.setAttribute("aria-pressed", String(name === store.selected));
   }
   for (const { before, after, path } of paths) {
@@ -256,7 +259,7 @@ function reveal(name) {
 export function start() {
   on(["graph"], arrange);
   on(["nodes", "gates"], colour);
-  on(["view", "graph"], mark);
+  on(["view", "graph", "nodes"], mark);
   document.getElementById("zoom-in").addEventListener("click", () => moved().call(zoom.scaleBy, 1.4));
   document.getElementById("zoom-out").addEventListener("click", () => moved().call(zoom.scaleBy, 1 / 1.4));
   document.getElementById("zoom-fit").addEventListener("click", fit);

@@ -29,7 +29,8 @@ function drawRun() {
   const over = total() - (counts().pending ?? 0) - (counts().running ?? 0) - (counts().waiting ?? 0);
   const waiting = store.gates.filter((gate) => gate.status === "waiting").length;
   const mark = waiting && status === "running" ? "⏸" : (MARKS[status] ?? "");
-  document.title = store.run ? `${mark} ${status === "running" ? `${over}/${total()}` : status} · Dashboard` : "Dashboard";
+  say(by("title"), store.title);
+  document.title = store.run ? `${mark} ${status === "running" ? `${over}/${total()}` : status} · ${store.title}` : store.title;
   drawBar(over);
   drawCounts();
   drawTime();
@@ -117,7 +118,7 @@ const announced = { run: undefined, status: "", failed: 0, gates: new Set() };
 function announce() {
   const news = [];
   const failed = (counts().failed ?? 0) + (counts().timed_out ?? 0);
-  if (announced.run === undefined) Object.assign(announced, { status: store.run?.status, failed }); // old news
+  if (announced.run === undefined || store.chosen !== null) Object.assign(announced, { status: store.run?.status, failed }); // old news
   else if (announced.run !== (store.run?.id ?? null)) Object.assign(announced, { status: "running", failed: 0 });
   announced.run = store.run?.id ?? null;
   if (failed > announced.failed) news.push(`${counted(failed, "node")} failed`);

@@ -18,7 +18,6 @@ const SAID = {
   succeeded: ["succeeded", "succeeded"],
   gate: ["waiting", "gate"],
 };
-const KEPT = 2000;
 let first = null; // numbers of the entries that are drawn
 let last = null;
 let run = null;
@@ -26,19 +25,23 @@ let run = null;
 function draw() {
   const { log } = store;
   const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
-  const fits = run === store.run?.id && log.length && last !== null && log[0].number <= first && log.at(-1).number >= last;
-  if (!fits) {
+  const overlaps = last !== null && log.length && log[0].number <= last + 1 && log.at(-1).number >= last;
+  if (run !== store.run?.id || !overlaps) {
     box.replaceChildren();
     first = last = null;
   }
   run = store.run?.id;
+  while (first !== null && first < log[0].number) {
+    box.firstElementChild?.remove();
+    first = box.firstElementChild ? Number(box.firstElementChild.dataset.number) : null;
+    last = first === null ? null : last;
+  }
   if (first !== null && log[0].number < first) {
     const height = box.scrollHeight;
     box.prepend(...log.filter((entry) => entry.number < first).map(line));
     box.scrollTop += box.scrollHeight - height; // what is read stays where it is
   }
   box.append(...log.filter((entry) => last === null || entry.number > last).map(line));
-  while (box.children.length > KEPT && atEnd) box.firstElementChild.remove();
   first = box.firstElementChild ? Number(box.firstElementChild.dataset.number) : null;
   last = box.lastElementChild ? Number(box.lastElementChild.dataset.number) : null;
   older.hidden = !first;
@@ -64,10 +67,15 @@ function line({ number, at, event, node, message }) {
 }
 
 async function ask() {
+  const { id } = store.run;
+  const before = store.log[0].number;
   older.disabled = true;
   try {
-    const answer = await fetch(`/api/log?run=${encodeURIComponent(store.run.id)}&before=${first}`);
-    if (answer.ok) takeOlder((await answer.json()).log.filter((entry) => entry.number < store.log[0].number));
+    const answer = await fetch(`/api/log?run=${encodeURIComponent(id)}&before=${before}`);
+    const told = answer.ok ? (await answer.json()).log : [];
+    if (store.run?.id === id && store.log[0]?.number === before) takeOlder(told); // else it fits no more
+  } catch {
+    // nobody answers; the button is there for another try
   } finally {
     older.disabled = false;
   }

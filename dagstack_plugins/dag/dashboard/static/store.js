@@ -7,6 +7,7 @@ export const store = {
   log: [], // the last entries
   runs: [],
   gates: [],
+  title: "Dashboard",
   heard: 0, // when the server last said how long the run takes
   gatesHeard: 0,
   chosen: null, // the run that the reader chose; null: always the newest
@@ -16,6 +17,7 @@ export const store = {
 };
 
 const LOG_KEPT = 2000;
+let kept = LOG_KEPT; // more, once a reader has asked for older entries
 const listeners = [];
 const dirty = new Set();
 let planned = false;
@@ -51,6 +53,8 @@ export function elapsed() {
 export function takeState(state) {
   const { run } = state;
   const before = store.run?.id;
+  kept = LOG_KEPT;
+  store.title = state.title;
   store.run = run;
   store.heard = performance.now();
   store.nodes = new Map((run?.nodes ?? []).map((node) => [node.name, node]));
@@ -76,12 +80,13 @@ export function takeChanges(changes) {
   }
   const last = store.log.at(-1);
   // Where more happened than is sent at once, the entries between can be asked for.
-  store.log = last && log.length && log[0].number !== last.number + 1 ? log : [...store.log, ...log].slice(-LOG_KEPT);
+  store.log = last && log.length && log[0].number !== last.number + 1 ? log : [...store.log, ...log].slice(-kept);
   changed("run", "nodes", "log", ...(isNew ? ["graph"] : []));
 }
 
 export function takeOlder(log) {
   store.log = [...log, ...store.log];
+  kept = Math.max(kept, store.log.length + LOG_KEPT);
   changed("log");
 }
 
@@ -90,6 +95,12 @@ export function takeOverview({ runs, gates }) {
   store.gates = gates;
   store.gatesHeard = performance.now();
   changed("runs", "gates");
+}
+
+/** Whether a node is among those that the reader wants to see. */
+export function isWanted(node) {
+  const wanted = store.wanted.toLowerCase();
+  return (!store.only || node.status === store.only) && (!wanted || node.name.toLowerCase().includes(wanted));
 }
 
 export function select(name) {

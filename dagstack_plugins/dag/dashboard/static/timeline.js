@@ -1,6 +1,6 @@
 // All nodes, each with when it ran; only the rows that can be seen exist.
 
-import { changed, elapsed, on, select, store } from "./store.js";
+import { changed, elapsed, isWanted, on, select, store } from "./store.js";
 import { counted, element, icon, say, seconds, word } from "./text.js";
 
 const HEIGHT = 26;
@@ -17,17 +17,14 @@ let run = null; // whose nodes they are
 
 /** Those that began, in that order; then the others, in the order of the graph. */
 function list() {
-  const wanted = store.wanted.toLowerCase();
-  const found = [...store.nodes.values()].filter(
-    (node) => (!store.only || node.status === store.only) && (!wanted || node.name.toLowerCase().includes(wanted)),
-  );
-  const place = (node) => node.started ?? Infinity;
+  const found = [...store.nodes.values()].filter(isWanted);
+  const place = (node) => node.waited_at ?? node.started ?? Infinity;
   const follows = store.run?.id !== run || isSeen(newest());
   run = store.run?.id;
   listed = found.sort((one, other) => (place(one) === place(other) ? 0 : place(one) - place(other)));
   const all = store.nodes.size;
   const which = store.only ? ` that are ${word(store.only)}` : "";
-  const some = listed.length < all || store.only || wanted;
+  const some = listed.length < all || store.only || store.wanted;
   say(hint, some ? `${listed.length.toLocaleString("en")} of ${counted(all, "node")}${which}` : "");
   space.style.height = `${listed.length * HEIGHT}px`;
   box.setAttribute("aria-rowcount", listed.length);
@@ -60,14 +57,23 @@ function show() {
   }
   for (const [name, { root }] of made) {
     if (seen.has(name)) continue;
+    if (root.contains(document.activeElement)) box.focus({ preventScroll: true });
     root.remove();
     made.delete(name);
   }
+  // In the order in which they are seen, for whoever goes through them by keyboard.
+  listed.slice(first, last).forEach((node, index) => {
+    const { root } = made.get(node.name);
+    if (space.children[index] !== root && !root.contains(document.activeElement)) {
+      space.insertBefore(root, space.children[index] ?? null);
+    }
+  });
   ticks(total);
 }
 
 function make(name) {
   const bar = element("i");
+  const wait = element("i", { class: "wait", hidden: true });
   const number = element("span", { class: "number", role: "cell" });
   const status = element("span", { class: "unseen", role: "cell" });
   const button = element("button", { type: "button", class: "link", title: name }, name);
@@ -77,10 +83,10 @@ function make(name) {
     icon("pending"),
     status,
     element("span", { class: "name", role: "cell" }, button),
-    element("span", { class: "track", "aria-hidden": "true" }, bar),
+    element("span", { class: "track", "aria-hidden": "true" }, wait, bar),
     number,
   );
-  const row = { root, bar, number, status, shown: "" };
+  const row = { root, bar, wait, number, status, shown: "" };
   made.set(name, row);
   space.append(root);
   return row;
@@ -96,6 +102,12 @@ function fill(row, node, total) {
   row.root.classList.toggle("selected", node.name === store.selected);
   const ran = node.started !== null;
   const length = node.seconds ?? (node.status === "running" ? total - node.started : 0);
+  const waited = node.waited ?? (node.status === "waiting" ? total - node.waited_at : 0);
+  row.wait.hidden = node.waited_at === null;
+  if (node.waited_at !== null) {
+    row.wait.style.left = `${(100 * node.waited_at) / total}%`;
+    row.wait.style.width = `${(100 * Math.min(waited, total - node.waited_at)) / total}%`;
+  }
   row.bar.hidden = !ran;
   if (ran) {
     row.bar.style.left = `${(100 * node.started) / total}%`;
