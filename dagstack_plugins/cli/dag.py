@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import traceback
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +20,7 @@ from dagstack_plugins.cli.configuration import config_option, read_config
 from dagstack_plugins.cli.finding import find
 from dagstack_plugins.cli.logs import log_to_stderr, quiet_library
 from dagstack_plugins.cli.options import FILE, FOLDER, examples, hookspecs_option, installed_option, json_option
-from dagstack_plugins.cli.output import complain, own_stdout, safe, write, write_json, write_lines
+from dagstack_plugins.cli.output import complain, own_stdout, safe, told_path, write, write_json, write_lines
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.dag import (
     DAG,
@@ -39,11 +40,12 @@ from dagstack_plugins.dag import (
 from dagstack_plugins.dag.pipeline.document import Pipeline, Step, load_pipeline
 from dagstack_plugins.dag.pipeline.fitting import pipeline_tasks
 from dagstack_plugins.dag.shipped.logs import told
-from dagstack_plugins.dag.tasks import Task
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
+from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.wording import nearest, raised
+from dagstack_plugins.wording import nearest, place_of, raised
 
+_INTERRUPTED, _TERMINATED = 130, 143
 _STYLES: Final = {"succeeded": "green", "failed": "red", "timed_out": "red", "skipped": "dim", "cancelled": "yellow"}
 
 
@@ -81,7 +83,7 @@ def _common(command: Callable[..., int]) -> Callable[..., int]:
 @_common
 @config_option
 @click.option("--dashboard", is_flag=True, help="Serve a page that shows the run, where people decide at gates.")
-@click.option("--port", default=8765, metavar="PORT", help="The dashboard's port; 0: one that is free. Default: 8765.")
+@click.option("--port", type=int, metavar="PORT", help="The dashboard's port; 0: one that is free. Default: 8765.")
 @click.option("--approve", metavar="NAME", multiple=True, help="Approve at the gate of this node; may be repeated.")
 @json_option
 @click.option("--verbose", is_flag=True, help="Show tracebacks, and what plugins log for information.")
@@ -92,7 +94,7 @@ def run(
     hookspecs: tuple[Path, ...],
     config: Path | None,
     dashboard: bool,
-    port: int,
+    port: int | None,
     approve: tuple[str, ...],
     as_json: bool,
     verbose: bool,
@@ -100,20 +102,20 @@ def run(
     """Run a PIPELINE, and tell what became of its nodes.
 
     The plugins are started before, and torn down after. On a terminal, the dashboard is served until Ctrl-C.
+
+    The status is 0 if all nodes succeeded, 1 if not, 2 for a wrong command line, 130 after Ctrl-C, 143 after SIGTERM.
     """
     own_stdout()  # from here on, plugins may print
     log_to_stderr(verbose=verbose)
+    if port is not None and not dashboard:
+        raise click.UsageError("--port is that of the dashboard: say --dashboard, too")
     context = PluginContext(read_config(config))
     pipeline = load_pipeline(file)
     gates = _gates(pipeline, approve, dashboard=dashboard)
-    registry, tasks = _fitted(pipeline, plugins, hookspecs, installed=installed, verbose=verbose)
+    registry = _fitting(pipeline, plugins, hookspecs, installed=installed, verbose=verbose)
     hooks = HookRegistry(registry)
-    graph = pipeline.dag()
-    with _dashboard(hooks, gates, port) if dashboard else nullcontext():
-        with _shown(hooks), ExitStack() as stack:
-            with nullcontext() if verbose else quiet_library():
-                stack.enter_context(registry.running(context))
-            result = DAGExecutor(graph, hooks, gates, **pipeline.settings).execute(tasks)
+    with _dashboard(pipeline, hooks, gates, 8765 if port is None else port) if dashboard else nullcontext():
+        interrupted, result = _executed(pipeline, registry, hooks, gates, context, verbose=verbose)
         if as_json:
             write_json(_as_json(pipeline, result), sort=False)
         else:
@@ -122,20 +124,74 @@ def run(
             for one in result.node_results.values():
                 if one.error is not None and one.status is not NodeStatus.SKIPPED:
                     traceback.print_exception(one.error)
-        if dashboard and sys.stderr.isatty():
+        if interrupted:
+            return interrupted
+        if dashboard and _is_terminal():
             complain("the dashboard is served until Ctrl-C", "note")
             with suppress(KeyboardInterrupt):
                 threading.Event().wait()
     return 0 if result.ok else 1
 
 
-def _fitted(
+def _executed(
+    pipeline: Pipeline,
+    registry: PluginRegistry,
+    hooks: HookRegistry,
+    gates: GateController,
+    context: PluginContext,
+    *,
+    verbose: bool,
+) -> tuple[int, ExecutionResult]:
+    """Run it.
+
+    Returns:
+        What the exit status is if somebody interrupted it, else 0; and what became of it, as far as it came.
+    """
+    told: list[ExecutionResult] = []
+    status = 0
+    hooks.register(HookEvent.POST_EXECUTE, lambda ctx: told.append(ctx.execution_result))
+    with _shown(hooks, gates), _terminable() as signals, ExitStack() as stack:
+        with nullcontext() if verbose else quiet_library():
+            stack.enter_context(registry.running(context))
+        tasks = pipeline_tasks(pipeline, registry)  # again: plugins have said by now what they take
+        try:
+            DAGExecutor(pipeline.dag(), hooks, gates, **pipeline.settings).execute(tasks)
+        except KeyboardInterrupt:
+            if not told:
+                raise
+            status = _TERMINATED if signals else _INTERRUPTED
+    return status, told[-1]
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """SIGTERM ends a run in good order, as Ctrl-C does."""
+    signals: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield signals
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _fitting(
     pipeline: Pipeline, plugins: tuple[Path, ...], hookspecs: tuple[Path, ...], *, installed: bool, verbose: bool
-) -> tuple[PluginRegistry, dict[str, Task]]:
+) -> PluginRegistry:
+    """The plugins, which are loaded and fit the pipeline."""
     folders = plugins or (() if installed else (pipeline.file.parent,))
     found = find(folders, hookspecs, installed=installed, verbose=verbose)
     found.complain()
-    return found.registry, pipeline_tasks(pipeline, found.registry)
+    for refused in found.registry.unavailable_plugins():
+        if refused.state is PluginState.UNAVAILABLE:
+            reason = refused.reason.partition("\n")[0]
+            complain(f"left out: {told_path(refused.location)}, as {reason}; 'check' tells more", "warning")
+    pipeline_tasks(pipeline, found.registry)
+    return found.registry
 
 
 def _gates(pipeline: Pipeline, approved: tuple[str, ...], *, dashboard: bool) -> GateController:
@@ -158,10 +214,14 @@ def _gates(pipeline: Pipeline, approved: tuple[str, ...], *, dashboard: bool) ->
     return gates
 
 
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 @contextmanager
-def _dashboard(hooks: HookRegistry, gates: GateController, port: int) -> Iterator[None]:
+def _dashboard(pipeline: Pipeline, hooks: HookRegistry, gates: GateController, port: int) -> Iterator[None]:
     try:
-        page = DashboardPlugin(port=port, gate_controller=gates)
+        page = DashboardPlugin(port=port, gate_controller=gates, title=pipeline.name)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--port") from None
     except ImportError as error:
@@ -174,14 +234,26 @@ def _dashboard(hooks: HookRegistry, gates: GateController, port: int) -> Iterato
 
 
 @contextmanager
-def _shown(hooks: HookRegistry) -> Iterator[None]:
-    """Progress on standard error: a bar on a terminal, else a line for each node."""
+def _shown(hooks: HookRegistry, gates: GateController) -> Iterator[None]:
+    """Progress on standard error: a bar on a terminal, else a line for each node; and for whom it waits."""
+    console = Console(stderr=True) if _is_terminal() else None
     manager = PluginManager(hooks)
-    manager.register(ProgressPlugin() if sys.stderr.isatty() else _Lines())
+    manager.register(_Lines() if console is None else ProgressPlugin(console))
     manager.initialize_all()
+
+    def tell(name: str) -> None:
+        if gates.status(name) == "waiting":
+            message = f"{safe(name)} waits for a decision on the page"
+            if console is None:
+                complain(message, "note")
+            else:  # above the bar
+                console.print(f"note: {message}", style="yellow", markup=False, highlight=False)
+
+    unwatch = gates.watch(tell)
     try:
         yield
     finally:
+        unwatch()
         manager.teardown_all()
 
 
@@ -198,8 +270,12 @@ class _Lines(DagPlugin):
 
 def _line(result: NodeResult) -> str:
     seconds = f" in {_seconds(result.duration_seconds)}" if result.attempts else ""
-    why = f": {raised(result.error)}" if result.error is not None else ""
+    why = f": {_why(result)}" if result.error is not None else ""
     return f"{result.status.replace('_', ' ')}{seconds}{why}"
+
+
+def _why(result: NodeResult) -> str:
+    return "" if result.error is None else raised(result.error) + place_of(result.error)
 
 
 def _seconds(seconds: float) -> str:
@@ -211,12 +287,12 @@ def _as_text(result: ExecutionResult) -> Iterator[RenderableType]:
     for one in result.node_results.values():
         status = Text(one.status.replace("_", " "), _STYLES[one.status])
         seconds = _seconds(one.duration_seconds) if one.attempts else ""
-        blamed = one.status in ("failed", "timed_out") and one.error is not None
+        blamed = one.status in ("failed", "timed_out")
         rows.add_row(
             Text(safe(one.name)),
             status,
             Text(seconds, justify="right"),
-            Text(safe(raised(one.error)) if blamed and one.error else ""),
+            Text(safe(_why(one)) if blamed else ""),
         )
     yield rows
     yield Text(told(result), "bold")
@@ -269,7 +345,7 @@ def show(file: Path, plugins: tuple[Path, ...], installed: bool, hookspecs: tupl
     It is checked with the plugins that are there, whose code is loaded, but not started.
     """
     pipeline = load_pipeline(file)
-    _fitted(pipeline, plugins, hookspecs, installed=installed, verbose=False)
+    _fitting(pipeline, plugins, hookspecs, installed=installed, verbose=False)
     graph = pipeline.dag()
     if form != "text":
         write_lines(_FORMATS[form](graph).rstrip("\n"))
@@ -287,7 +363,8 @@ def _called(step: Step) -> str:
     """``gate (600 s), tool.execute of publish``."""
     parts = []
     if step.gate is not None:
-        parts.append("gate" if step.gate.timeout is None else f"gate ({step.gate.timeout:g} s)")
+        told = "approves itself" if step.gate.auto_approve else f"{step.gate.timeout:g} s" if step.gate.timeout else ""
+        parts.append(f"gate ({told})" if told else "gate")
     if step.kind is not None:
         parts.append(f"{step.kind}.{step.hook}" + (f" of {step.plugin}" if step.plugin else ""))
     return ", ".join(parts)

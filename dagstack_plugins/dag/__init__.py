@@ -17,6 +17,7 @@ from dagstack_plugins.dag.errors import (
     GraphCycle,
     GraphInvalid,
     NodeTimeout,
+    ResultUnfit,
 )
 from dagstack_plugins.dag.events import HookContext, HookEvent
 from dagstack_plugins.dag.executor import DAGExecutor
@@ -70,6 +71,7 @@ __all__ = [
     "PluginManager",
     "ProgressPlugin",
     "PrometheusPlugin",
+    "ResultUnfit",
     "TimingPlugin",
     "WebhookPlugin",
     "dag_plugin",

@@ -36,6 +36,10 @@ class GraphCycle(GraphInvalid):
         self.cycle = tuple(cycle)
 
 
+class ResultUnfit(DagError):
+    """The result of a node is not what another one makes of it; trying again changes nothing."""
+
+
 class NodeTimeout(DagError, TimeoutError):
     """A node took longer than the executor's ``timeout``."""
 

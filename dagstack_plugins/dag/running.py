@@ -23,7 +23,7 @@ import attrs
 
 from dagstack_plugins.dag.attempt import Attempt
 from dagstack_plugins.dag.coroutines import Coroutines
-from dagstack_plugins.dag.errors import GateError, GateTimeout, NodeTimeout
+from dagstack_plugins.dag.errors import GateError, GateTimeout, NodeTimeout, ResultUnfit
 from dagstack_plugins.dag.events import HookContext, HookEvent
 from dagstack_plugins.dag.gates import GateController, Ticket
 from dagstack_plugins.dag.graph import DAG
@@ -281,13 +281,13 @@ class Run:
                 return LOST
             if error is None:
                 return self._end(attempt, NodeStatus.SUCCEEDED, value)
-            if (another := self._another(attempt)) is None:
+            if (another := self._another(attempt, error)) is None:
                 return self._end(attempt, NodeStatus.FAILED, error=error)
             attempt = another
 
-    def _another(self, attempt: Attempt) -> Attempt | None:
+    def _another(self, attempt: Attempt, error: BaseException) -> Attempt | None:
         """What is tried after an attempt that failed, if anything is."""
-        if attempt.number > self._settings.retries or self.was_cancelled:
+        if attempt.number > self._settings.retries or self.was_cancelled or isinstance(error, ResultUnfit):
             return None
         return Attempt(attempt.node, attempt.number + 1, attempt.started_at, attempt.begun)
 
@@ -368,7 +368,7 @@ class Run:
             return self._end(attempt, NodeStatus.SUCCEEDED, value)
         if self.was_cancelled and isinstance(error, asyncio.CancelledError):
             return self._end(attempt, NodeStatus.CANCELLED, error=error)
-        another = self._another(attempt)
+        another = self._another(attempt, error)
         return self._end(attempt, NodeStatus.FAILED, error=error) if another is None else self._attempt(another)
 
     # Gates

@@ -42,6 +42,7 @@ class Wordy:
     def execute(self, args):
         return self.word
 """
+ECHO = "\nclass Echo:\n    def execute(self, args):\n        return dict(args)\n"
 PIPELINE = """
 pipeline: trial
 nodes:
@@ -160,6 +161,7 @@ def test_configuration_reaches_the_plugins(trial: Any) -> None:
         (["none.yaml"], "File 'none.yaml' does not exist."),
         (["broken.yaml", "--dashboard", "--port", "70000"], "port is a whole number from 0 to 65535, found 70000"),
         (["broken.yaml", "--dashboard", "--port", "x"], "'x' is not a valid integer."),
+        (["broken.yaml", "--port", "0"], "--port is that of the dashboard: say --dashboard, too"),
         (["broken.yaml", "--config", "broken.yaml"], "broken.yaml is not valid TOML"),
     ],
 )
@@ -266,16 +268,48 @@ def test_a_port_in_use(trial: Any) -> None:
     assert done.err.startswith(f"error: the dashboard has no place: port {port[1]} of 127.0.0.1 is in use")
 
 
-def test_ctrl_c_ends_a_run(trial: Any) -> None:
-    trial.file(
-        "slow.yaml",
-        "pipeline: p\nnodes:\n"
-        "  a: {kind: tool, hook: execute, plugin: slow, payload: {seconds: 1}}\n"
-        "  b: {kind: tool, hook: execute, plugin: slow, payload: {seconds: 60}, after: [a]}\n",
+def test_a_plugin_that_cannot_be_loaded_is_told_with_the_reason(trial: Any) -> None:
+    trial.plugin("shout", "import nothere" + SHOUT)
+    trial.plugin("other", ECHO, kind="tol")
+    done = trial.run("dag", "show", "pipeline.yaml")
+    assert (done.status, done.out) == (1, "")
+    assert "line 3: nodes.first.plugin: plugin 'shout' cannot be used: " in done.err
+    assert "No module named 'nothere'" in done.err
+    assert "warning: left out: plugins/other, as kind 'tol' has no hookspec" in done.err
+
+
+def test_for_whom_a_run_waits(trial: Any) -> None:
+    with begun(trial, "pipeline.yaml", "--dashboard", "--port", "0", stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        decide(process.stderr.readline(), "/api/gates/review/approve")
+        assert "note: review waits for a decision on the page" in process.stderr.read()
+
+
+def test_errors_of_plugins_with_their_place(trial: Any) -> None:
+    assert re.search(
+        r"no such column.* \(\S*plugins/break/plugin.py, line 3\)", trial.run("dag", "run", "broken.yaml").out
     )
-    with begun(trial, "slow.yaml", stderr=subprocess.PIPE) as process:
+
+
+SLOW_PIPELINE = """
+pipeline: p
+nodes:
+  a: {kind: tool, hook: execute, plugin: slow, payload: {seconds: 1}}
+  b: {kind: tool, hook: execute, plugin: slow, payload: {seconds: 60}, after: [a]}
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_ended_tells_what_became_of_it(trial: Any, sent: signal.Signals, status: int) -> None:
+    trial.file("slow.yaml", SLOW_PIPELINE)
+    with begun(trial, "slow.yaml", "--json", stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "begins\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-        assert "Traceback" not in process.stderr.read()
+        process.send_signal(sent)
+        out, errors = process.communicate(timeout=20)
+    assert process.returncode == status
+    assert {name: one["status"] for name, one in json.loads(out)["nodes"].items()} == {
+        "a": "succeeded",
+        "b": "cancelled",
+    }
+    assert "Traceback" not in errors

@@ -220,7 +220,7 @@ def test_all_faults_at_once_each_with_its_line(write: Write) -> None:
             "line 2: descripton: there is no such field (did you mean 'description'?); the fields: pipeline, "
             "description, max_workers, fail_fast, timeout, retries, nodes"
         ),
-        "line 3: max_workers: 0 is less than the minimum of 1",
+        "line 3: max_workers: expected 1 or more, found 0",
         "line 5: nodes['a b']: 'a b' is no name: it has letters, digits, _ and -, and begins with a letter",
         "line 6: nodes.pipeline: a node is not called 'pipeline', as references mean the pipeline itself by that",
         "line 7: nodes.lonely: it does nothing: a node has a kind and a hook, or a gate, or all of them",
@@ -228,7 +228,7 @@ def test_all_faults_at_once_each_with_its_line(write: Write) -> None:
         "line 9: nodes.other.hook: 'hook' is nothing without 'kind'",
         "line 10: nodes.loose.plugin: 'plugin' is nothing without 'kind'",
         "line 11: nodes.early.after[2]: expected a string, found 7, an integer",
-        "line 11: nodes.early.gate.timeout: 0 is less than or equal to the minimum of 0",
+        "line 11: nodes.early.gate.timeout: expected more than 0, found 0",
         "line 11: nodes.early.gate.auto: there is no such field; the fields: timeout, auto_approve",
         "line 11: nodes.early.after[0]: there is no node 'erly' (did you mean 'early'?)",
         "line 11: nodes.early.after[1]: node 'early' would wait for itself",
@@ -241,7 +241,7 @@ def test_all_faults_at_once_each_with_its_line(write: Write) -> None:
             "and ${pipeline.name}"
         ),
         "line 22: nodes.one: nodes wait for each other in a circle: one -> two -> three -> one",
-        "line 24: nodes.three.gate: no gate is no field: leave it out",
+        "line 24: nodes.three.gate: a gate is true, or more about it; for none, leave the field out",
         "line 25: nodes.text: expected an object, found 'hello', a string",
     ]
 
@@ -252,7 +252,7 @@ def test_all_faults_at_once_each_with_its_line(write: Write) -> None:
         ("", "it is empty; a pipeline has a name and nodes"),
         ("- a", "line 1: expected an object, found ['a'], a list"),
         ("a: [", "line 2: not YAML: did not find expected node content"),
-        ("pipeline: p\nnodes: {}", "line 2: nodes: {} has less than 1 property"),
+        ("pipeline: p\nnodes: {}", "line 2: nodes: there are none"),
         ("pipeline: p\nnodes: null", "line 2: nodes: expected an object, found null"),
         ("nodes: {a: {gate: true}}", "'pipeline' is missing"),
         (
@@ -274,6 +274,91 @@ def test_files_that_are_no_pipelines(write: Write, text: str, told: str) -> None
     with pytest.raises(PipelineInvalid) as caught:
         load_pipeline(write(text))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "a: {gate: true, after: approve}",
+            "nodes.a.after: expected a list, found 'approve', a string; write [approve]",
+        ),
+        ("a: {kind: k, hook: h, payload: {x: ${b}/c}}", 'within {…} and […], put "${…}" in quotes'),
+        ('"": {gate: true, after: [x]}', "there is no node 'x'"),
+        ("a: {kind: k, hook: h, payload: {'${b}': 1}}", "a reference stands in a value, not in a key"),
+        (f"a: {{gate: {{timeout: {10**400}}}}}", "nodes.a.gate.timeout: "),
+    ],
+)
+def test_slips_with_their_cure(write: Write, text: str, told: str) -> None:
+    with pytest.raises(PipelineInvalid) as caught:
+        load_pipeline(write(f"pipeline: p\nnodes:\n  {text}\n"))
+    assert told in str(caught.value)
+    assert "line 3: " in str(caught.value)
+
+
+def test_each_circle_is_told(write: Write) -> None:
+    nodes = {name: {"gate": True, "after": [other]} for name, other in ("ab", "ba", "cd", "dc")}
+    with pytest.raises(PipelineInvalid) as caught:
+        load_pipeline(write(json.dumps({"pipeline": "p", "nodes": nodes})))
+    assert sorted(str(fault).partition("circle: ")[2] for fault in caught.value.faults) == [
+        "a -> b -> a",
+        "c -> d -> c",
+    ]
+
+
+def test_whole_numbers_with_a_point(write: Write) -> None:
+    pipeline = load_pipeline(write("pipeline: p\nretries: 1.0\nmax_workers: 2.0\nnodes: {a: {gate: true}}\n"))
+    assert pipeline.settings == {"retries": 1, "max_workers": 2}
+    DAGExecutor(pipeline.dag(), **pipeline.settings)
+
+
+def test_dollars_beside_references() -> None:
+    assert filled("$${ and ${b}", {"b": 1}) == "${ and 1"
+    assert filled("5 $, ${b} $", {"b": 1}) == "5 $, 1 $"
+    assert filled({"$${b}": 1}, {}) == {"${b}": 1}
+
+
+def test_what_cannot_change_is_not_tried_again(write: Write, registry: PluginRegistry) -> None:
+    nodes = {"a": node(), "b": node(payload={"x": "${a.none}"}), "c": node(plugin="fails")}
+    text = json.dumps({"pipeline": "p", "retries": 2, "fail_fast": False, "nodes": nodes})
+    result = run(load_pipeline(write(text)), registry)
+    assert {name: one.attempts for name, one in result.node_results.items()} == {"a": 1, "b": 1, "c": 3}
+
+
+class Picky:
+    def get_schema(self, _: Any) -> Any:
+        return {
+            "type": "object",
+            "required": ["file"],
+            "properties": {"file": {"type": "string"}},
+            "additionalProperties": False,
+        }
+
+    def execute(self, args: Any) -> Any:
+        return args
+
+
+class Late:
+    def setup(self) -> None:
+        raise OSError("no licence")
+
+    def execute(self, args: Any) -> Any:
+        return args
+
+
+def test_what_plugins_say_when_they_were_started(write: Write, registry: PluginRegistry) -> None:
+    for name, plugin in (("picky", Picky()), ("late", Late())):
+        registry.register(plugin, {"kind": "tool", "name": name, "runtime": "in_process", "core_version": ">=0.1"})
+    nodes = {"a": node(plugin="picky", payload={"fil": "x"}), "b": node(plugin="late")}
+    pipeline = load_pipeline(write(json.dumps({"pipeline": "p", "nodes": nodes}, indent=1)))
+    pipeline_tasks(pipeline, registry)
+    with registry.running(), pytest.raises(PipelineInvalid) as caught:
+        pipeline_tasks(pipeline, registry)
+    told = str(caught.value)
+    assert "nodes.a.payload: tool.execute: the input is not what plugin 'picky' takes\n      - $" in told
+    assert "'file' is missing" in told
+    assert "nodes.b.plugin: plugin 'late' cannot be used: it is" in told
+    assert "no licence" in told
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -304,7 +389,9 @@ def test_what_does_not_fit_the_plugins_that_are_there(write: Write, registry: Pl
     with pytest.raises(PipelineInvalid) as caught:
         pipeline_tasks(pipeline, registry)
     told = [str(fault).partition("\n")[0] for fault in caught.value.faults]
-    assert told[0].startswith("line 3: nodes.kind.kind: kind 'tol' has no hookspec (did you mean 'tool'?)")
+    assert told[0].startswith(
+        "line 3: nodes.kind.kind: no hookspec declares kind 'tol' (did you mean 'tool'?); known are"
+    )
     assert told[1].startswith("line 6: nodes.hook.hook: kind 'tool' has no hook 'exekute' (did you mean 'execute'?)")
     assert told[2].startswith("line 8: nodes.plugin.plugin: kind 'tool' has no plugin 'eco' (did you mean 'echo'?)")
     assert told[3] == "line 9: nodes.unnamed.hook: tool.execute is called by a plugin's name: add plugin: …"

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,10 @@ ENVIRONMENT = {**os.environ, "PYTHONUTF8": "1"}
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Iterator[Path]:
+def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "examples/nightly_report"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("report.html", "__pycache__"))
-    yield tmp_path
-    assert not list(EXAMPLE.glob("report.html"))
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("*.html", "__pycache__"))
+    return tmp_path
 
 
 def test_it_draws_what_its_readme_shows(copy: Path) -> None:
@@ -40,6 +38,7 @@ def test_a_night_without_a_person(copy: Path) -> None:
     subprocess.run(command, cwd=copy, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     page = (copy / "examples/nightly_report/report.html").read_text("utf-8")
     assert "155 orders were counted, 7 were not." in page
+    assert page == (copy / "examples/nightly_report/draft.html").read_text("utf-8")
     assert page.count("<svg") == 2
     assert "<td>it is there twice<td>2" in page
     assert ">2026-01</text>" in page
@@ -58,6 +57,8 @@ def test_a_person_approves_in_a_browser(copy: Path) -> None:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
                 page = browser.new_page()
                 page.goto(url)
+                expect(page.locator("#waiting-gates")).to_contain_text("Look at draft.html beside the pipeline.")
+                expect(page.locator("#title")).to_have_text("nightly_report")
                 page.get_by_role("button", name="Approve approve").click()
                 expect(page.locator("#status")).to_have_text("succeeded")
                 expect(page.locator("#notice")).to_contain_text("The program has ended")

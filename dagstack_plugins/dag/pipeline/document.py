@@ -17,11 +17,13 @@ from dagstack_plugins.dag.graph import DAG
 from dagstack_plugins.dag.pipeline.references import NAME, Reference, references
 from dagstack_plugins.errors import Fault
 from dagstack_plugins.kinds.yamldoc import YamlDocument, read_yaml
-from dagstack_plugins.schemafaults import sentence
+from dagstack_plugins.schemafaults import expected, sentence
 from dagstack_plugins.wording import dotted, nearest, shown
 
 OWN: Final = "pipeline"
 """What references call the pipeline itself; no node's name."""
+_CIRCLES: Final = 20
+"""Circles of nodes that are told of."""
 _SETTINGS: Final = ("max_workers", "fail_fast", "timeout", "retries")
 
 _Path = tuple[str | int, ...]
@@ -90,8 +92,9 @@ class Pipeline:
         """The graph."""
         dag = DAG()
         for step in self.steps.values():
-            told = {"kind": step.kind, "hook": step.hook, "plugin": step.plugin, "description": step.description}
-            dag.add_node(step.name, **{key: value for key, value in told.items() if value})
+            gate = None if step.gate is None else attrs.asdict(step.gate)
+            told = {"description": step.description, "kind": step.kind, "hook": step.hook, "plugin": step.plugin}
+            dag.add_node(step.name, **{key: value for key, value in {**told, "gate": gate}.items() if value})
         for step in self.steps.values():
             for needed in step.needs:
                 dag.add_edge(needed, step.name)
@@ -118,7 +121,7 @@ def load_pipeline(file: str | Path) -> Pipeline:
         raise PipelineInvalid(path, [Fault("", f"not UTF-8: {error.reason} at byte {error.start}")]) from None
     except OSError as error:
         raise PipelineInvalid(path, [Fault("", f"it cannot be read: {error.strerror}")]) from None
-    return _Reader(path, read_yaml(text)).pipeline()
+    return _Reader(path, text).pipeline()
 
 
 @cache
@@ -134,10 +137,10 @@ def _shape() -> jsonschema_rs.Draft202012Validator:
 
 
 class _Reader:
-    def __init__(self, file: Path, document: YamlDocument) -> None:
+    def __init__(self, file: Path, text: str) -> None:
         self._file = file
-        self._document = document
-        self._faults = list(document.faults)
+        self._document = read_yaml(text)
+        self._faults = [_with_hint(fault, text.splitlines()) for fault in self._document.faults]
 
     def pipeline(self) -> Pipeline:
         data = self._document.data
@@ -152,9 +155,11 @@ class _Reader:
             data.get("pipeline", "") if isinstance(data, dict) else "",
             data.get("description", "") if isinstance(data, dict) else "",
             steps,
-            {key: data[key] for key in _SETTINGS if key in data} if isinstance(data, dict) else {},
+            dict(_settings(data)) if isinstance(data, dict) else {},
             self._document,
         )
+        if isinstance(nodes, dict) and not nodes:
+            self._complain(("nodes",), "there are none")
         self._check_order(pipeline)
         if self._faults:
             raise PipelineInvalid(self._file, self._faults)
@@ -168,7 +173,6 @@ class _Reader:
     def _check_shape(self, data: Any) -> None:
         for error in _shape().iter_errors(data):
             path = tuple(error.instance_path)
-            hint = ""
             if error.kind.name == "additionalProperties":
                 unexpected = error.kind.as_dict()["unexpected"]
                 known = _fields_at(path)
@@ -177,7 +181,10 @@ class _Reader:
                         (*path, key), f"there is no such field{nearest(key, known)}; the fields: {', '.join(known)}"
                     )
                 continue
-            self._complain(path, sentence(error) + hint)
+            if error.kind.name in ("minimum", "exclusiveMinimum"):
+                self._complain(path, f"expected {expected(error)}, found {shown(error.instance)}")
+                continue
+            self._complain(path, sentence(error) + _slip(path, error.instance))
 
     def _steps(self, nodes: Mapping[str, Any]) -> Iterator[tuple[str, Step]]:
         for name, given in nodes.items():
@@ -201,7 +208,7 @@ class _Reader:
         if not given.keys() & {"kind", "hook", "plugin", "payload", "gate"}:
             self._complain(path, "it does nothing: a node has a kind and a hook, or a gate, or all of them")
         if given.get("gate") is False:
-            self._complain((*path, "gate"), "no gate is no field: leave it out")
+            self._complain((*path, "gate"), "a gate is true, or more about it; for none, leave the field out")
 
     def _step(self, name: str, given: Mapping[str, Any], nodes: Mapping[str, Any]) -> Step:
         payload = given.get("payload")
@@ -257,10 +264,35 @@ class _Reader:
             return ApprovalGate()
 
     def _check_order(self, pipeline: Pipeline) -> None:
-        try:
-            pipeline.dag().check()
-        except GraphCycle as error:
-            self._complain(("nodes", error.cycle[0]), str(error))
+        dag = DAG()
+        dag.graph.add_nodes_from(pipeline.steps)  # their names may be faulty, which was told of
+        dag.graph.add_edges_from((needed, step.name) for step in pipeline.steps.values() for needed in step.needs)
+        for _ in range(_CIRCLES):
+            try:
+                dag.check()
+                return
+            except GraphCycle as error:
+                self._complain(("nodes", error.cycle[0]), str(error))
+                dag.graph.remove_edge(*error.cycle[:2])
+
+
+def _settings(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key in _SETTINGS:
+        value = data.get(key)
+        if value is not None:  # 2.0 is an integer for JSON Schema
+            yield key, int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _slip(path: _Path, found: Any) -> str:
+    return f"; write [{found}]" if path[-1:] == ("after",) and isinstance(found, str) else ""
+
+
+def _with_hint(fault: Fault, lines: Sequence[str]) -> Fault:
+    """YAML takes the brace of an unquoted reference for one of its own."""
+    near = "".join(lines[max(0, (fault.line or 1) - 2) : fault.line or 0])
+    if not fault.message.startswith("not YAML") or "${" not in near:
+        return fault
+    return attrs.evolve(fault, message=f'{fault.message}; within {{…}} and […], put "${{…}}" in quotes')
 
 
 def _fields_at(path: _Path) -> list[str]:

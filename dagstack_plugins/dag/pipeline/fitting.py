@@ -9,9 +9,12 @@ from dagstack_plugins.dag.pipeline.document import OWN, Pipeline, PipelineInvali
 from dagstack_plugins.dag.pipeline.references import filled, references
 from dagstack_plugins.dag.tasks import Task, plugin_task
 from dagstack_plugins.dispatch.base import unknown_hook
+from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import Fault, KindUnknown, PayloadInvalid
+from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.wording import dotted
+from dagstack_plugins.schemafaults import faults_of
+from dagstack_plugins.wording import dotted, nearest
 
 
 def pipeline_tasks(pipeline: Pipeline, registry: PluginRegistry) -> dict[str, Task]:
@@ -19,7 +22,8 @@ def pipeline_tasks(pipeline: Pipeline, registry: PluginRegistry) -> dict[str, Ta
 
     Args:
         pipeline: the pipeline.
-        registry: where the plugins are; they need not be started yet.
+        registry: where the plugins are. Of those that were started, it is known as well whether they can be used, and
+            what they themselves say of their inputs.
 
     Raises:
         PipelineInvalid: if nodes name kinds, hooks or plugins that are not there, or a payload without references is
@@ -33,7 +37,8 @@ def pipeline_tasks(pipeline: Pipeline, registry: PluginRegistry) -> dict[str, Ta
             tasks[step.name] = _task(pipeline, step, registry)
         except _Misfit as misfit:
             path = ("nodes", step.name, misfit.field)
-            faults.append(Fault(dotted(path, ""), str(misfit), pipeline.document.line(path)))
+            told = str(misfit).replace("\n", "\n    ")
+            faults.append(Fault(dotted(path, ""), told, pipeline.document.line(path)))
     if faults:
         raise PipelineInvalid(pipeline.file, faults)
     return tasks
@@ -50,23 +55,59 @@ def _check(step: Step, registry: PluginRegistry) -> None:
         return
     try:
         slot = registry.slot(step.kind)
-    except KindUnknown as error:
-        raise _Misfit("kind", error) from None
+    except KindUnknown:
+        kinds = registry.kinds()
+        known = f"{nearest(step.kind, kinds)}; known are {', '.join(kinds)}"
+        raise _Misfit("kind", f"no hookspec declares kind {step.kind!r}{known}") from None
+    plugin = None
     if step.plugin is not None:
-        slots = [slot] if "@" in step.kind else registry.slots(step.kind)
-        found = next((one for one in slots if one.accepted(step.plugin) is not None), None)
-        if found is None:
-            raise _Misfit("plugin", slot.table().unknown_plugin(step.plugin))
-        slot = found
+        slot, plugin = _found(step, step.plugin, slot, registry)
     kind = slot.compiled.kind
     if step.hook not in kind.hooks:
         raise _Misfit("hook", unknown_hook(kind, step.hook))
-    if step.plugin is None and kind.hooks[step.hook].named:
+    if plugin is None and kind.hooks[step.hook].named:
         raise _Misfit("hook", f"{kind.name}.{step.hook} is called by a plugin's name: add plugin: …")
-    if any(references(step.payload)):
-        return  # what they stand for is known when the node runs
+    if plugin is not None:
+        _check_usable(plugin)
+    elif (loaded := [one for one in slot.plugins if not one.refused]) and not any(map(_may_answer, loaded)):
+        raise _Misfit("hook", f"no plugin of kind {kind.name!r} can be used: {loaded[0].name} is {loaded[0].why_not}")
+    if not any(references(step.payload)):  # what they stand for is known when the node runs
+        _check_payload(step, slot, plugin)
+
+
+def _found(step: Step, name: str, slot: Slot, registry: PluginRegistry) -> tuple[Slot, Plugin]:
+    """A plugin, and the place of the kind's major that has it."""
+    slots = [slot] if "@" in str(step.kind) else registry.slots(str(step.kind))
+    for one in slots:
+        if (plugin := one.accepted(name)) is not None:
+            return one, plugin
+    for one in slots:
+        for plugin in one.plugins:
+            if plugin.name == name:
+                raise _Misfit("plugin", f"plugin {name!r} cannot be used: {plugin.reason}")
+    names = [str(plugin.name) for one in slots for plugin in one.plugins]
+    known = f"{nearest(name, names)}; it has: {', '.join(names) or 'none'}"
+    raise _Misfit("plugin", f"kind {slot.compiled.kind.name!r} has no plugin {name!r}{known}")
+
+
+def _may_answer(plugin: Plugin) -> bool:
+    return plugin.usable or plugin.state is PluginState.REGISTERED
+
+
+def _check_usable(plugin: Plugin) -> None:
+    if not _may_answer(plugin):
+        raise _Misfit("plugin", f"plugin {plugin.name!r} cannot be used: it is {plugin.why_not}")
+
+
+def _check_payload(step: Step, slot: Slot, plugin: Plugin | None) -> None:
+    codec = slot.compiled.codecs[str(step.hook)]
+    given = filled(step.payload, {})
     try:
-        slot.compiled.codecs[step.hook].load_any((dict(step.payload),), {})
+        codec.load_any((given,), {})
+        own = None if plugin is None else plugin.own_inputs.get(str(step.hook))
+        if own is not None and not own.validator.is_valid(data := given if own.fill is None else own.fill(given)):
+            faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
+            codec.refuse_own_input(faults, str(step.plugin), own.takes)
     except PayloadInvalid as error:
         raise _Misfit("payload", error) from None
 

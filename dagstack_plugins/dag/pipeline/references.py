@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.dag.errors import DagError
+from dagstack_plugins.dag.errors import ResultUnfit
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.wording import nearest, shown
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_MARK: Final = re.compile(r"(\$?)\$\{([^{}]*)(\}?)")
+_MARK: Final = re.compile(r"(\$\$\{)|\$\{([^{}$]*)(\}?)")
 _WHOLE: Final = re.compile(rf"({NAME.pattern})((?:\.{NAME.pattern}|\[[0-9]+\])*)")
 _STEP: Final = re.compile(rf"\.({NAME.pattern})|\[([0-9]+)\]")
 
@@ -54,7 +54,7 @@ class Reference:
         """What it stands for, as JSON.
 
         Raises:
-            DagError: if the result has no such part.
+            ResultUnfit: if the result has no such part.
         """
         found = results[self.node]
         for place, step in enumerate(self.path):
@@ -62,11 +62,11 @@ class Reference:
                 found = found[step]
             except (LookupError, TypeError, AttributeError):
                 whole = Reference(self.node, self.path[:place])
-                raise DagError(f"{self}: {whole} has no {step!r}{_hint(step, found)}") from None
+                raise ResultUnfit(f"{self}: {whole} has no {step!r}{_hint(step, found)}") from None
         try:
             return to_json(found)
         except NotJson as error:
-            raise DagError(f"{self} has no form in JSON: {error}") from None
+            raise ResultUnfit(f"{self} has no form in JSON: {error}") from None
 
 
 def _hint(step: str | int, found: Any) -> str:
@@ -82,29 +82,35 @@ def references(value: Any, path: _Path = ()) -> Iterator[tuple[_Path, Reference 
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from references(item, (*path, key))
+            if any(not mark[1] for mark in _MARK.finditer(key)):
+                yield (*path, key), ValueError("a reference stands in a value, not in a key")
     elif isinstance(value, list):
         for place, item in enumerate(value):
             yield from references(item, (*path, place))
     elif isinstance(value, str):
-        for mark in _MARK.finditer(value):
-            if mark[1]:  # $${, the letters themselves
-                continue
-            try:
-                if not mark[3]:
-                    raise ValueError(f"{shown(mark[0])} has no end: write }}; or $${{ for the letters themselves")
-                yield path, Reference.of(mark[2])
-            except ValueError as error:
-                yield path, error
+        yield from ((path, reference) for reference in _in_text(value))
+
+
+def _in_text(text: str) -> Iterator[Reference | ValueError]:
+    for mark in _MARK.finditer(text):
+        if mark[1]:  # $${, the letters themselves
+            continue
+        try:
+            if not mark[3]:
+                raise ValueError(f"{shown(mark[0])} has no end: write }}; or $${{ for the letters themselves")
+            yield Reference.of(mark[2])
+        except ValueError as error:
+            yield error
 
 
 def filled(value: Any, results: Mapping[str, Any]) -> Any:
     """A payload with results in place of references.
 
     Raises:
-        DagError: if a result has not the part that is meant, or is a list or an object in the middle of a text.
+        ResultUnfit: if a result has not the part that is meant, or is a list or an object in the middle of a text.
     """
     if isinstance(value, Mapping):
-        return {key: filled(item, results) for key, item in value.items()}
+        return {_MARK.sub(_literal, key): filled(item, results) for key, item in value.items()}
     if isinstance(value, list):
         return [filled(item, results) for item in value]
     if not isinstance(value, str):
@@ -117,10 +123,14 @@ def filled(value: Any, results: Mapping[str, Any]) -> Any:
 
 def _text(mark: re.Match[str], results: Mapping[str, Any]) -> str:
     if mark[1]:
-        return mark[0].removeprefix("$")
+        return _literal(mark)
     reference = Reference.of(mark[2])
     value = reference.value(results)
     if isinstance(value, list | dict):
         what = "a list" if isinstance(value, list) else "an object"
-        raise DagError(f"{reference} is {what}, which cannot stand in the middle of a text")
+        raise ResultUnfit(f"{reference} is {what}, which cannot stand in the middle of a text")
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _literal(mark: re.Match[str]) -> str:
+    return mark[0].removeprefix("$") if mark[1] else mark[0]
