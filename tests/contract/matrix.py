@@ -64,10 +64,16 @@ def places() -> list[Place]:
         if path.suffix == ".py" or (path / "dagstack.toml").exists()
     ]
     examples = [
-        Place(f"examples/{manifest.parent.name}", manifest.parent, manifest.parents[2] / "kinds")
+        Place(f"examples/{manifest.parent.name}", manifest.parent, _kinds_of(manifest.parents[2]))
         for manifest in sorted((ROOT / "examples").glob("*/plugins/*/dagstack.toml"))
     ]
     return fine + examples
+
+
+def _kinds_of(example: Path) -> Path:
+    """Where an example's kinds are declared: those that are always there, if it has none of its own."""
+    own = example / "kinds"
+    return own if own.exists() else ROOT / "hookspecs"
 
 
 def mutants_of(found: Iterable[Place], operators: Iterable[Operator]) -> list[tuple[Place, Mutant]]:

@@ -853,3 +853,20 @@ def test_many_runs_at_once(dashboard: Dashboard) -> None:
     assert not failures
     assert {run["status"] for run in runs} == {"succeeded"}
     assert {json.dumps(run["counts"]) for run in runs} == {'{"succeeded": 2}'}
+
+
+def test_a_run_that_is_cancelled_while_somebody_is_waited_for(dashboard: Dashboard) -> None:
+    dag = DAG()
+    dag.add_node("review")
+    executor = DAGExecutor(dag, hooks=dashboard.hooks, gates=dashboard.gates)
+    thread = threading.Thread(target=executor.execute, args=[{"review": lambda: 1}])
+    thread.start()
+    waiting(dashboard, "review")
+    executor.cancel()
+    thread.join(10)
+    run = dashboard.state()["run"]
+    assert statuses(run) == {"review": "cancelled"}
+    told = [(entry["event"], entry["message"]) for entry in run["log"] if entry["node"]]
+    assert told == [("gate", "waiting"), ("gate", "waits no more"), ("cancelled", "")]
+    assert run["nodes"][0]["waited"] is not None
+    assert [gate["status"] for gate in dashboard.state()["gates"]] == ["pending"]

@@ -62,6 +62,7 @@ def open_page(context: BrowserContext, trouble: list[str]) -> Callable[[str], Pa
         page.on("dialog", lambda dialog: trouble.append(f"a dialog: {dialog.message}"))
         page.goto(url)
         expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#graph[data-ready]")).to_have_count(1)  # all of it was loaded
         return page
 
     return go
@@ -152,7 +153,7 @@ def test_names_and_messages_are_never_run(dashboard: Dashboard, page: Page) -> N
 
 def test_a_gate_that_is_approved_by_clicking(dashboard: Dashboard, page: Page) -> None:
     with dashboard.running([("review", "report")], {"review": lambda: 1, "report": lambda: 1}):
-        card = page.locator("#waiting-gates li")
+        card = page.locator("#waiting-gates li:not(.done)")
         expect(card).to_contain_text(re.compile(r"review\s*9 min \d+ s left"))
         expect(node(page, "review")).to_have_attribute("data-status", "waiting")
         expect(page).to_have_title(re.compile("⏸ 0/2"))
@@ -166,7 +167,7 @@ def test_a_gate_that_is_approved_by_clicking(dashboard: Dashboard, page: Page) -
 
 def test_a_gate_that_is_rejected_by_clicking(dashboard: Dashboard, page: Page) -> None:
     with dashboard.running([], {"publish/all": lambda: 1}):
-        card = page.locator("#waiting-gates li")
+        card = page.locator("#waiting-gates li:not(.done)")
         expect(card).to_contain_text("waits for you")
         card.get_by_label("Reason").fill("<b>no</b>")
         page.keyboard.press("Enter")  # decides nothing
@@ -208,8 +209,9 @@ def test_the_same_gate_run_after_run(dashboard: Dashboard, page: Page) -> None:
         page.get_by_label("Reason for deciding on review").fill("for the first")
         page.get_by_role("button", name="Approve review").click()
     with dashboard.running([], {"review": lambda: 1}):
-        expect(page.get_by_label("Reason for deciding on review")).to_have_value("")
-        page.get_by_role("button", name="Reject review").click()
+        card = page.locator("#waiting-gates li:not(.done)")
+        expect(card.get_by_label("Reason for deciding on review")).to_have_value("")
+        card.get_by_role("button", name="Reject review").click()
     expect(page.locator("#status")).to_have_text("failed")
     assert dashboard.gates.reason("review") == ""
 
@@ -218,11 +220,30 @@ def test_an_earlier_run_has_its_own_gates(dashboard: Dashboard, page: Page) -> N
     with dashboard.running([], {"review": lambda: 1}):
         page.get_by_role("button", name="Reject review").click()
     with dashboard.running([], {"review": lambda: 1}):
-        expect(page.locator("#waiting-gates li")).to_have_count(1)
+        expect(page.locator("#waiting-gates li:not(.done)")).to_have_count(1)
         page.get_by_role("combobox", name="Run").select_option(index=1)
         expect(page.locator("#other-gates")).to_contain_text("review · rejected")
-        expect(page.locator("#waiting-gates li")).to_have_count(0)
+        expect(page.locator("#waiting-gates li:not(.done)")).to_have_count(0)
         dashboard.gates.approve("review")
+
+
+def top(locator: Any) -> float:
+    return float(locator.bounding_box()["y"])
+
+
+def test_no_other_button_comes_under_the_pointer(dashboard: Dashboard, open_page: Callable[[str], Page]) -> None:
+    gates = {f"gate {place}": ApprovalGate() for place in range(3)}
+    with Dashboard.served(gates) as one, one.running([], dict.fromkeys(gates, lambda: 1)):
+        page = open_page(str(one.plugin.url))
+        second = page.get_by_role("button", name="Approve gate 1")
+        before = top(second)
+        page.get_by_role("button", name="Approve gate 0").click()
+        expect(page.locator("#waiting-gates .done")).to_contain_text("approved")
+        assert abs(top(second) - before) < 6
+        page.mouse.move(700, 800)
+        expect(page.locator("#waiting-gates .done")).to_have_count(0)
+        for name in ("gate 1", "gate 2"):
+            one.gates.approve(name)
 
 
 def test_links_can_be_pressed_while_the_run_goes_on(dashboard: Dashboard, page: Page) -> None:
@@ -271,7 +292,7 @@ def test_what_is_typed_stays_while_the_run_goes_on(dashboard: Dashboard, page: P
         field = page.get_by_label("Reason for deciding on review")
         field.press_sequentially("half a ")
         go.set()
-        expect(page.locator("#waiting-gates li")).to_have_count(2)
+        expect(page.locator("#waiting-gates li:not(.done)")).to_have_count(2)
         field.press_sequentially("sentence")
         expect(field).to_have_value("half a sentence")
         expect(field).to_be_focused()
@@ -297,11 +318,11 @@ def test_two_tabs(dashboard: Dashboard, page: Page, open_page: Callable[[str], P
     other = open_page(str(dashboard.plugin.address))  # the cookie is the first tab's
     with dashboard.running([], {"review": lambda: 1}):
         for one in (page, other):
-            expect(one.locator("#waiting-gates li")).to_have_count(1)
+            expect(one.locator("#waiting-gates li:not(.done)")).to_have_count(1)
         other.get_by_role("button", name="Approve review").click()
         for one in (page, other):
             expect(one.locator("#status")).to_have_text("succeeded")
-            expect(one.locator("#waiting-gates li")).to_have_count(0)
+            expect(one.locator("#waiting-gates li:not(.done)")).to_have_count(0)
 
 
 class Wire:
@@ -512,7 +533,7 @@ def test_it_is_for_everybody(dashboard: Dashboard, page: Page, theme: Any, width
     page.set_viewport_size({"width": width, "height": 900})
     tasks = {"extract": lambda: 1, "clean": fails, "report": lambda: 1, "review": lambda: 1, "other": lambda: 1}
     with dashboard.running([*EDGES, ("other", "review")], tasks):
-        expect(page.locator("#waiting-gates li")).to_have_count(1)
+        expect(page.locator("#waiting-gates li:not(.done)")).to_have_count(1)
         node(page, "clean").press("Enter")
         expect(page.locator("#about .big")).to_have_text("clean")
         page.locator("#about summary").click()

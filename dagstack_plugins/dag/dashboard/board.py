@@ -175,8 +175,8 @@ class _Run:
         elif node.status == WAITING:
             self.become(node, PENDING)
             node.waited = self.seconds - (node.waited_at or 0.0)
-        if status is not GateStatus.PENDING:
-            self.say("gate", name, f"{status.replace('_', ' ')}: {reason}" if reason else status.replace("_", " "))
+        word = "waits no more" if status is GateStatus.PENDING else status.replace("_", " ")
+        self.say("gate", name, f"{word}: {reason}" if reason else word)
 
     def go_on(self) -> None:
         """More is heard of a run that was taken for ended."""

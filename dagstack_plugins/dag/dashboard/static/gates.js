@@ -15,20 +15,20 @@ function draw() {
   const others = store.gates.filter((gate) => gate.status !== "waiting");
   section.hidden = !store.gates.length;
   section.classList.toggle("calls", waiting.length > 0);
-  const open = new Set(waiting.map(key));
+  const open = new Map(store.gates.map((gate) => [key(gate), gate]));
   let focus = false;
-  for (const [which, { root }] of made) {
-    if (open.has(which)) continue;
-    focus ||= root.contains(document.activeElement);
-    root.remove();
-    made.delete(which);
+  for (const [which, card] of made) {
+    if (open.get(which)?.status === "waiting" || card.root.classList.contains("done")) continue;
+    focus ||= card.root.contains(document.activeElement);
+    finish(card, open.get(which));
   }
+  clear();
   for (const gate of waiting) {
     const card = made.get(key(gate)) ?? make(gate);
     card.deadline = gate.seconds_left === null ? null : store.gatesHeard / 1000 + gate.seconds_left;
     count(card);
   }
-  if (focus) (cards.querySelector("input") ?? heading).focus(); // whoever decided goes on from here
+  if (focus && !document.activeElement?.closest(".cards")) (cards.querySelector("li:not(.done) input") ?? heading).focus(); // whoever decided goes on from here
   chips.replaceChildren(
     ...others.map((gate) => {
       const reason = gate.reason ? `: ${gate.reason}` : "";
@@ -37,6 +37,30 @@ function draw() {
       return element("li", { "data-status": gate.status }, `${gate.name} · ${told}`);
     }),
   );
+}
+
+/** It needs no decision any more. It stays under a pointer, so that no button of another gate comes there instead. */
+function finish(card, gate) {
+  card.root.classList.add("done");
+  card.deadline = null;
+  busy(card.root, true);
+  say(card.left, gate && gate.status !== "pending" ? word(gate.status) : "waits no more");
+}
+
+/** Not `disabled`, which would take the focus away from whoever pressed a button by keyboard. */
+function busy(root, is) {
+  root.dataset.busy = String(is);
+  for (const button of root.querySelectorAll("button")) button.setAttribute("aria-disabled", String(is));
+  root.querySelector("input").readOnly = is;
+}
+
+function clear() {
+  if (section.matches(":hover")) return;
+  for (const [which, { root }] of made) {
+    if (!root.classList.contains("done")) continue;
+    root.remove();
+    made.delete(which);
+  }
 }
 
 function make(gate) {
@@ -70,8 +94,8 @@ function make(gate) {
 }
 
 async function send(decision, root, wrong) {
-  const buttons = root.querySelectorAll("button");
-  for (const button of buttons) button.disabled = true;
+  if (root.dataset.busy === "true") return;
+  busy(root, true);
   wrong.hidden = true;
   try {
     // In the body: no address has room for every name. The number says which decision is meant, if another waits by now.
@@ -86,16 +110,18 @@ async function send(decision, root, wrong) {
   } catch (error) {
     wrong.textContent = error instanceof TypeError ? "The program does not answer; nothing was decided." : error.message;
     wrong.hidden = false;
-    for (const button of buttons) button.disabled = false;
+    if (!root.classList.contains("done")) busy(root, false);
   }
 }
 
-function count({ left, deadline }) {
+function count({ root, left, deadline }) {
+  if (root.classList.contains("done")) return;
   const more = deadline === null ? null : Math.max(0, deadline - performance.now() / 1000);
   say(left, more === null ? "waits for you" : `${seconds(Math.ceil(more)).replace(".0", "")} left`);
 }
 
 export function start() {
   on(["gates"], draw);
+  section.addEventListener("pointerleave", clear);
   setInterval(() => made.forEach(count), 500);
 }

@@ -36,16 +36,24 @@ let paths = []; // { before, after, path }
 let current = null;
 let focusable = null;
 
-// From the beginning: the program may have ended when it is needed.
-const worker = new Worker("/static/layout.js");
-worker.onmessage = ({ data }) => {
-  known.set(data.key, data);
-  if (known.size > LAYOUTS) known.delete(known.keys().next().value);
-  if (data.key === current) draw(data);
-};
-worker.onerror = () => {
-  note.textContent = "The graph cannot be drawn; the timeline has all nodes.";
-};
+let worker = null;
+
+function hire() {
+  worker = new Worker("/static/layout.js");
+  worker.onmessage = ({ data }) => {
+    if (data.ready) {
+      view.dataset.ready = "";
+      return;
+    }
+    known.set(data.key, data);
+    if (known.size > LAYOUTS) known.delete(known.keys().next().value);
+    if (data.key === current) draw(data);
+  };
+  worker.onerror = () => {
+    if (drawn.size === 0) note.textContent = "The graph cannot be drawn; the timeline has all nodes.";
+    worker = current = null; // another is tried with what is heard next
+  };
+}
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 const narrow = matchMedia("(max-width: 900px)");
@@ -96,6 +104,7 @@ function arrange() {
   clear();
   note.hidden = false;
   note.textContent = `Arranging ${names.length.toLocaleString("en")} nodes …`;
+  if (worker === null) hire();
   worker.postMessage({ key, names, edges: store.edges, down });
 }
 
@@ -257,6 +266,7 @@ function reveal(name) {
 }
 
 export function start() {
+  hire(); // from the beginning: the program may have ended when it is needed
   on(["graph"], arrange);
   on(["nodes", "gates"], colour);
   on(["view", "graph", "nodes"], mark);

@@ -9,6 +9,8 @@ const TALL = 40; // nodes in one column, which nobody sees as a whole
 
 onmessage = ({ data: { key, names, edges, down } }) => postMessage({ key, down, ...placed(names, edges, down) });
 
+postMessage({ ready: true });
+
 /** `down`: whether what comes later stands below, and not to the right. */
 function placed(names, edges, down) {
   const linked = new Set(edges.flat());
