@@ -470,6 +470,25 @@ def test_by_keyboard_alone(dashboard: Dashboard, page: Page) -> None:
     expect(page.locator("#announce")).to_contain_text("1 node failed")
 
 
+def test_whoever_decides_by_keyboard_goes_on_with_the_next_gate(
+    dashboard: Dashboard, open_page: Callable[[str], Page]
+) -> None:
+    gates = {f"gate {place}": ApprovalGate() for place in range(2)}
+    with Dashboard.served(gates) as one, one.running([], dict.fromkeys(gates, lambda: 1)):
+        page = open_page(str(one.plugin.url))
+        page.get_by_role("button", name="Approve gate 0").press("Enter")
+        expect(page.get_by_label("Reason for deciding on gate 1")).to_be_focused()
+        page.get_by_role("button", name="Approve gate 1").press("Enter")
+        expect(page.locator("#gates-title")).to_be_focused()
+
+
+def test_an_address_that_somebody_spoilt(dashboard: Dashboard, page: Page) -> None:
+    dashboard.run([], {"a": lambda: 1})
+    page.goto(f"{dashboard.plugin.address}/#run=%")
+    page.reload()
+    expect(node(page, "a")).to_have_attribute("data-status", "succeeded")
+
+
 def test_only_some_nodes(dashboard: Dashboard, page: Page) -> None:
     tasks = {**{f"step_{place}": (lambda: 1) for place in range(30)}, "bad": fails}
     dashboard.run([], tasks)

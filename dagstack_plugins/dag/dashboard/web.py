@@ -22,9 +22,9 @@ from dagstack_plugins.dag.errors import GateDecided, GateUnknown
 
 _TICK: Final = 0.1
 """Seconds between looks whether something changed; a page sees changes as one, and no event wakes anybody."""
-_BUSY: Final = 0.25
+_BUSY: Final = 0.5
 """The same, after many changes at once."""
-_MANY: Final = 200
+_MANY: Final = 300
 _SILENCE: Final = 15.0
 """Seconds after which something is said, so that nobody between takes the connection for dead."""
 _REASON: Final = 4_000

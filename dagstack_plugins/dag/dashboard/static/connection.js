@@ -84,8 +84,7 @@ export function follow(run) {
 }
 
 export function begin() {
-  const chosen = /^#run=(.+)$/.exec(location.hash);
-  store.chosen = chosen ? decodeURIComponent(chosen[1]) : null;
+  store.chosen = new URLSearchParams(location.hash.slice(1)).get("run"); // which takes whatever stands there
   connect();
   window.addEventListener("online", connect);
   setInterval(() => {

@@ -16,10 +16,8 @@ function draw() {
   section.hidden = !store.gates.length;
   section.classList.toggle("calls", waiting.length > 0);
   const open = new Map(store.gates.map((gate) => [key(gate), gate]));
-  let focus = false;
   for (const [which, card] of made) {
     if (open.get(which)?.status === "waiting" || card.root.classList.contains("done")) continue;
-    focus ||= card.root.contains(document.activeElement);
     finish(card, open.get(which));
   }
   clear();
@@ -28,7 +26,6 @@ function draw() {
     card.deadline = gate.seconds_left === null ? null : store.gatesHeard / 1000 + gate.seconds_left;
     count(card);
   }
-  if (focus && !document.activeElement?.closest(".cards")) (cards.querySelector("li:not(.done) input") ?? heading).focus(); // whoever decided goes on from here
   chips.replaceChildren(
     ...others.map((gate) => {
       const reason = gate.reason ? `: ${gate.reason}` : "";
@@ -58,8 +55,10 @@ function clear() {
   if (section.matches(":hover")) return;
   for (const [which, { root }] of made) {
     if (!root.classList.contains("done")) continue;
+    const focus = root.contains(document.activeElement);
     root.remove();
     made.delete(which);
+    if (focus) (cards.querySelector("li:not(.done) input") ?? heading).focus(); // whoever decided goes on from here
   }
 }
 
