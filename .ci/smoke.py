@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagstack_plugins
 from dagstack.plugin_system import PluginRegistry
+from dagstack_plugins.dag import DAG, DAGExecutor, DashboardPlugin
 
 assert version("dagstack-plugins") == dagstack_plugins.__version__
 assert (Path(dagstack_plugins.__file__).parent / "py.typed").is_file()
@@ -27,8 +28,6 @@ for part, extra in needy:
     else:
         raise AssertionError(f"{extra} is installed, though nobody asked for it")
 
-
-from dagstack_plugins.dag import DAG, DAGExecutor, DashboardPlugin  # noqa: E402
 
 page = Path(dagstack_plugins.__file__).parent / "dag/dashboard/static"
 for file in ("index.html", "main.js", "vendor/dagre.min.js", "vendor/dagre.LICENSE", "vendor/d3-zoom.LICENSE"):

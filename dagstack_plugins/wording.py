@@ -32,11 +32,15 @@ def shown(value: object) -> str:
 
 def raised(error: BaseException) -> str:
     """An error of a plugin's code, as messages show it: type and text."""
-    name = type(error).__name__
+    name, text = type(error).__name__, said(error)
+    return f"{name}: {text}" if text else name
+
+
+def said(error: BaseException) -> str:
+    """The text of an error of a plugin's code, which may fail to give it."""
     # The text of a SyntaxError ends with its place, in words of its own.
     message = error.msg if isinstance(error, SyntaxError) and error.filename else error
-    text = printable(_text(str, message, "its message cannot be shown"))
-    return f"{name}: {text}" if text else name
+    return printable(_text(str, message, "its message cannot be shown"))
 
 
 def place_of(error: BaseException, known: str = "") -> str:

@@ -43,7 +43,7 @@ from dagstack_plugins.dag.shipped.logs import told
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.wording import nearest, place_of, raised
+from dagstack_plugins.wording import nearest, place_of, raised, said
 
 _INTERRUPTED, _TERMINATED = 130, 143
 _STYLES: Final = {"succeeded": "green", "failed": "red", "timed_out": "red", "skipped": "dim", "cancelled": "yellow"}
@@ -175,6 +175,10 @@ def _terminable() -> Iterator[list[int]]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield signals
+    except KeyboardInterrupt:  # before there was anything to tell
+        if signals:
+            raise click.exceptions.Exit(_TERMINATED) from None
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -310,7 +314,7 @@ def _as_json(pipeline: Pipeline, result: ExecutionResult) -> dict[str, Any]:
                 "seconds": one.duration_seconds,
                 "attempts": one.attempts,
                 "value": _plain(one.value),
-                "error": None if one.error is None else {"type": type(one.error).__name__, "message": str(one.error)},
+                "error": None if one.error is None else {"type": type(one.error).__name__, "message": said(one.error)},
             }
             for one in result.node_results.values()
         },

@@ -85,6 +85,12 @@ class Ticket:
         """Whether nobody needs to wait any more."""
         return self.status in DECIDED
 
+    def seconds_left(self, now: float) -> float | None:
+        """How long a person still has; ``None`` if nothing waits, or for as long as it takes."""
+        if self.status is not GateStatus.WAITING or self.deadline is None:
+            return None
+        return max(0.0, self.deadline - now)
+
     def check(self) -> None:
         """Whether what waits may pass.
 
@@ -222,23 +228,14 @@ class GateController:
         with self._changed:
             return self._ticket(name).gate
 
-    def seconds_left(self, name: str) -> float | None:
-        """How long a person still has to decide; ``None`` if nothing waits, or for as long as it takes.
-
-        Raises:
-            GateUnknown: if there is no such gate.
-        """
-        with self._changed:
-            ticket = self._ticket(name)
-            if ticket.status is not GateStatus.WAITING or ticket.deadline is None:
-                return None
-            return max(0.0, ticket.deadline - time.monotonic())
-
     def overview(self) -> dict[str, dict[str, Any]]:
-        """How all gates stand, for whoever shows them: for each name ``number``, ``status``, ``reason``, ``timeout``.
+        """How all gates stand, for whoever shows them.
 
-        The number tells a decision from others at the same gate, for ``answer``.
+        Returns:
+            For each name: ``number``, which tells a decision from others at the same gate, for ``answer``; ``status``;
+            ``reason``; ``timeout``; and ``seconds_left``, ``None`` if nothing waits, or for as long as it takes.
         """
+        now = time.monotonic()
         with self._changed:
             return {
                 name: {
@@ -246,6 +243,7 @@ class GateController:
                     "status": str(ticket.status),
                     "reason": ticket.reason,
                     "timeout": ticket.gate.timeout,
+                    "seconds_left": ticket.seconds_left(now),
                 }
                 for name, ticket in self._tickets.items()
             }

@@ -14,7 +14,7 @@ from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.dispatch.table import Table
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.plugin import Plugin
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import raised, said
 
 if TYPE_CHECKING:
     from dagstack_plugins.registry import PluginRegistry
@@ -122,7 +122,7 @@ def _fields(context: HookContext) -> Iterator[tuple[str, Any]]:
     took = "total_duration_seconds" if context.event is HookEvent.POST_EXECUTE else "duration_seconds"
     yield "duration_seconds", _number(getattr(result, took, None))
     error = context.error or getattr(result, "error", None)
-    yield "error", {"type": type(error).__name__, "message": str(error)} if error is not None else None
+    yield "error", {"type": type(error).__name__, "message": said(error)} if error is not None else None
     if context.event in (HookEvent.PRE_EXECUTE, HookEvent.POST_EXECUTE) and context.dag is not None:
         yield "graph", context.dag.to_dict()
 

@@ -291,6 +291,43 @@ def test_errors_of_plugins_with_their_place(trial: Any) -> None:
     )
 
 
+def test_an_error_that_cannot_be_told_is_told_somehow(trial: Any) -> None:
+    code = """
+class Odd(Exception):
+    def __str__(self):
+        raise RuntimeError
+class Break:
+    def execute(self, args):
+        raise Odd
+"""
+    trial.plugin("break", code)
+    done = trial.run("dag", "run", "broken.yaml", "--json")
+    assert done.status == 1
+    assert done.json["nodes"]["a"]["error"] == {"type": "Odd", "message": "its message cannot be shown"}
+
+
+STARTS = """
+import time
+class Slow:
+    def setup(self):
+        print("starts", flush=True)
+        time.sleep(60)
+    def execute(self, args):
+        pass
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_end_while_plugins_start(trial: Any, sent: signal.Signals, status: int) -> None:
+    trial.plugin("slow", STARTS, more="teardown_timeout_sec = 1\nstartup_timeout_sec = 1")
+    trial.file("slow.yaml", SLOW_PIPELINE)
+    with begun(trial, "slow.yaml", stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "starts\n"
+        process.send_signal(sent)
+        assert process.wait(30) == status
+
+
 SLOW_PIPELINE = """
 pipeline: p
 nodes:

@@ -17,7 +17,7 @@ from dagstack_plugins.dag.gates import GateController, GateStatus
 from dagstack_plugins.dag.graph import DAG
 from dagstack_plugins.dag.results import ExecutionResult, NodeResult, NodeStatus
 from dagstack_plugins.dag.shipped.logs import told
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import said
 
 PENDING: Final = "pending"
 WAITING: Final = "waiting"
@@ -265,7 +265,6 @@ class Board:
         self._runs: dict[str, _Run] = {}
         self._by_key: dict[str | None, _Run] = {}
         self._numbers = itertools.count(1)
-        self._changes = itertools.count(1)
         self.version = 0
 
     # What happens
@@ -273,6 +272,8 @@ class Board:
     def begins(self, ctx: HookContext) -> None:
         """A run begins."""
         with self._lock:
+            if (before := self._by_key.pop(ctx.run_id, None)) is not None:  # whoever fires by hand told of no end
+                before.end(None)
             self._begin(ctx)
 
     def _begin(self, ctx: HookContext) -> _Run:
@@ -286,7 +287,7 @@ class Board:
         self._by_key[ctx.run_id] = self._runs[key] = run
         run.say(HookEvent.PRE_EXECUTE, message=f"{len(run.nodes)} node{'s' * (len(run.nodes) != 1)}")
         self._forget()
-        self.version = next(self._changes)
+        self.version += 1
         return run
 
     def _of(self, ctx: HookContext) -> _Run:
@@ -309,8 +310,9 @@ class Board:
         traced = run is None or run.tracebacks < _TRACEBACKS
         error = _as_dict(ctx.error, traced=traced)  # not under the lock: that runs code of the error's author
         with self._lock:
-            self._of(ctx).tracebacks += traced
-            self._of(ctx).node_fails(ctx.node_name or "", ctx.node_result, error)
+            run = self._of(ctx)
+            run.tracebacks += traced
+            run.node_fails(ctx.node_name or "", ctx.node_result, error)
 
     def ended(self, ctx: HookContext) -> None:
         """A run has ended."""
@@ -321,7 +323,7 @@ class Board:
             run.end(ctx.execution_result)
             run.gates = {gate["name"]: gate for gate in self._gates() if gate["name"] in run.nodes}
             del self._by_key[ctx.run_id]
-            self.version = next(self._changes)
+            self.version += 1
 
     def deaf(self) -> None:
         """Nothing more is heard of the runs that are under way."""
@@ -329,7 +331,7 @@ class Board:
             for run in self._by_key.values():
                 run.end(None)
             self._by_key.clear()
-            self.version = next(self._changes)
+            self.version += 1
 
     def gate_changed(self, name: str) -> None:
         """Something begins to wait at a gate, or need not wait any more."""
@@ -338,7 +340,7 @@ class Board:
             gate = self.gates.overview()[name]
             for run in self._by_key.values():
                 run.gate_changed(name, GateStatus(gate["status"]), gate["reason"], gate["number"])
-            self.version = next(self._changes)
+            self.version += 1
 
     def _forget(self) -> None:
         """Of earlier runs, the oldest ones."""
@@ -399,7 +401,7 @@ class Board:
         if self.gates is None:
             return
         for name, gate in self.gates.overview().items():
-            yield {"name": name, **gate, "seconds_left": self.gates.seconds_left(name)}
+            yield {"name": name, **gate}
 
     def _gates_of(self, run: _Run | None) -> Iterator[dict[str, Any]]:
         """Those of a run, and others that wait now; of a run that has ended, as they stood then."""
@@ -418,5 +420,4 @@ def _as_dict(error: BaseException | None, *, traced: bool = True) -> dict[str, s
         return {"type": "", "message": "", "traceback": ""}
     trace = "".join(traceback.format_exception(error, limit=-_FRAMES)) if traced else ""
     cut = trace if len(trace) <= _TRACEBACK else f"…{trace[-_TRACEBACK:]}"
-    kind = type(error).__name__
-    return {"type": kind, "message": raised(error).removeprefix(f"{kind}: ")[:_MESSAGE], "traceback": cut}
+    return {"type": type(error).__name__, "message": said(error)[:_MESSAGE], "traceback": cut}

@@ -8,15 +8,15 @@ import re
 import socket
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dagstack_plugins.dag.dashboard.addresses import is_loopback
-from dagstack_plugins.dag.dashboard.page import refusal
+from dagstack_plugins.dag.dashboard.loopback import is_loopback
+from dagstack_plugins.dag.dashboard.replies import refusal, refused
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _HOST: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
@@ -61,8 +61,6 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or hand it on."""
-        if scope["type"] != "http":  # pragma: no cover - uvicorn is told to speak nothing else
-            return
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -79,10 +77,10 @@ class Guard:
     def _refused(self, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if not self._is_ours(_name(host)):
-            return _told(403, f"the dashboard is not known as {host!r}: DashboardPlugin(allowed_hosts=[…]) makes it")
+            return refused(403, f"the dashboard is not known as {host!r}: DashboardPlugin(allowed_hosts=[…]) makes it")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return _told(403, f"a request of another site, {origin!r}, is not answered")
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
+            return refused(403, f"a request of another site, {origin!r}, is not answered")
         return None
 
     def _is_ours(self, name: str | None) -> bool:
@@ -117,7 +115,7 @@ class Guard:
         if hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self._session):
             if request.method in ("GET", "HEAD") or "origin" in request.headers:
                 return None
-            return _told(403, "a browser says its origin; programs send 'Authorization: Bearer TOKEN'")
+            return refused(403, "a browser says its origin; programs send 'Authorization: Bearer TOKEN'")
         return _not_signed_in(request, wrong="token" in request.query_params or bool(given))
 
     async def _logged_in(self, request: Request) -> Response | None:
@@ -133,18 +131,12 @@ class Guard:
         return hmac.compare_digest(given.encode(), self._token)
 
 
-def _told(status: int, message: str) -> Response:
-    headers = {"cache-control": "no-store"}
-    if status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return JSONResponse({"error": message}, status, headers=headers)
-
-
 def _not_signed_in(request: Request, *, wrong: bool) -> Response:
     if "text/html" in request.headers.get("accept", "") and not request.scope["path"].startswith("/api/"):
         return refusal(wrong=wrong)
     what = "the token is wrong" if wrong else "the token is missing"
-    return _told(401, f"{what}: open the address that the program printed, or send 'Authorization: Bearer TOKEN'")
+    told = f"{what}: open the address that the program printed, or send 'Authorization: Bearer TOKEN'"
+    return refused(401, told, {"www-authenticate": "Bearer"})
 
 
 def _is_address(name: str) -> bool:

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
@@ -62,7 +62,7 @@ class Server:
         listening = _listening(host, port)
         self.port: int = listening.getsockname()[1]
         self._loop = BackgroundLoop().__enter__()
-        self._web = self._loop.run(_made(lambda: Web(board, metrics)))
+        self._web = Web(board, metrics)
         app = Guard(self._web.app, token, host, allowed_hosts, self.port)
         config = uvicorn.Config(
             app,
@@ -80,22 +80,19 @@ class Server:
         self._listening = listening
         while not self._server.started and not self._served.done():
             time.sleep(0.001)
+        if self._served.done():  # it could not start
+            self.close()
 
     def close(self) -> None:
         """Tell pages what is left to tell, and end."""
         self._loop.loop.call_soon_threadsafe(self._web.close)
         self._server.should_exit = True
         try:
-            self._served.result(_LAST_WORDS + 2)
-        except concurrent.futures.TimeoutError:  # pragma: no cover - uvicorn ends what takes longer
-            pass
+            with suppress(concurrent.futures.TimeoutError):  # uvicorn ends itself what takes longer
+                self._served.result(_LAST_WORDS + 2)
         finally:
             self._loop.__exit__()
             self._listening.close()
-
-
-async def _made(make: Callable[[], Web]) -> Web:
-    return make()
 
 
 def _listening(host: str, port: int) -> socket.socket:

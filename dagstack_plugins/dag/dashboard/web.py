@@ -1,4 +1,4 @@
-"""The dashboard's addresses."""
+"""What the dashboard answers, address by address."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dagstack_plugins.dag.dashboard.board import Board
-from dagstack_plugins.dag.dashboard.page import STATIC, page
+from dagstack_plugins.dag.dashboard.replies import STATIC, page, refused, reply
 from dagstack_plugins.dag.errors import GateDecided, GateUnknown
 
 _TICK: Final = 0.1
@@ -77,11 +77,11 @@ class Web:
     async def _log(self, request: Request) -> Response:
         key, before = request.query_params.get("run"), request.query_params.get("before", "")
         if not (before.isascii() and before.isdecimal()) or len(before) > _DIGITS:
-            return _error(400, f"before is the number of an entry, found {before!r}")
+            return refused(400, f"before is the number of an entry, found {before!r}")
         if key is not None and not self._board.known(key):
             return _no_run(key)
         newest = key or self._board.newest()
-        return _json({"log": [] if newest is None else self._board.log(newest, int(before))})
+        return reply({"log": [] if newest is None else self._board.log(newest, int(before))})
 
     async def _events(self, request: Request) -> Response:
         key = request.query_params.get("run")
@@ -135,11 +135,11 @@ class Web:
         """A gate and a decision in the address."""
         decision = request.path_params["decision"]
         if decision not in ("approve", "reject"):
-            return _error(404, f"a gate can be approved or rejected, and not: {decision!r}")
+            return refused(404, f"a gate can be approved or rejected, and not: {decision!r}")
         try:
             given = await _decision(request, ("reason", "number"))
         except ValueError as error:
-            return _error(400, str(error))
+            return refused(400, str(error))
         return await self._decide({"gate": request.path_params["name"], "decision": decision, **given})
 
     async def _decide_any(self, request: Request) -> Response:
@@ -149,13 +149,13 @@ class Web:
             if not isinstance(given.get("gate"), str) or given.get("decision") not in ("approve", "reject"):
                 raise ValueError('a decision says which: {"gate": "…", "decision": "approve" or "reject"}')
         except ValueError as error:
-            return _error(400, str(error))
+            return refused(400, str(error))
         return await self._decide(given)
 
     async def _decide(self, given: dict[str, Any]) -> Response:
         gates, name = self._board.gates, given["gate"]
         if gates is None:
-            return _error(404, "this dashboard has no gates: DashboardPlugin(gate_controller=…) gives it some")
+            return refused(404, "this dashboard has no gates: DashboardPlugin(gate_controller=…) gives it some")
         decide = partial(
             gates.answer,
             name,
@@ -167,14 +167,14 @@ class Web:
             # In a thread: whoever watches the gates is told before it returns.
             await asyncio.get_running_loop().run_in_executor(None, decide)
         except GateUnknown as error:
-            return _error(404, str(error))
+            return refused(404, str(error))
         except GateDecided as error:
-            return _error(409, str(error))
-        return _json({"gate": name, "status": gates.status(name), "reason": gates.reason(name)})
+            return refused(409, str(error))
+        return reply({"gate": name, "status": gates.status(name), "reason": gates.reason(name)})
 
     def _told_metrics(self, _: Request) -> Response:
         if self._metrics is None:
-            return _error(404, "nobody keeps metrics here: register a PrometheusPlugin, and give it as metrics=…, too")
+            return refused(404, "nobody keeps metrics here: register a PrometheusPlugin, and give it as metrics=…, too")
         return PlainTextResponse(self._metrics(), media_type="text/plain; version=0.0.4")
 
 
@@ -222,24 +222,15 @@ async def _pieces(state: dict[str, Any]) -> AsyncIterator[str]:
     yield "]}}"
 
 
-def _json(value: Any) -> Response:
-    # ASCII: names of files that are no UTF-8 have halves of characters, which no encoding takes.
-    return Response(json.dumps(value), media_type="application/json", headers={"cache-control": "no-store"})
-
-
 def _no_run(key: str) -> Response:
-    return _error(404, f"there is no run {key!r}; an older one may have been forgotten")
+    return refused(404, f"there is no run {key!r}; an older one may have been forgotten")
 
 
 def _not_answered(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
     told = f"{request.method} does nothing at {path!r}" if error.status_code == 405 else f"there is nothing at {path!r}"
-    return JSONResponse({"error": told}, error.status_code, headers=dict(error.headers or {}))
-
-
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status, headers={"cache-control": "no-store"})
+    return refused(error.status_code, told, error.headers)
 
 
 def _event(name: str, value: Any) -> str:
