@@ -114,6 +114,25 @@ def in_both_colours(
     return both if gate is None else _one_by_one(both, gate)
 
 
+def own_input(given: Any, own: OwnInput, plugin: Plugin, codec: HookCodec) -> Any:
+    """An input as a plugin takes it, its defaults filled in.
+
+    Args:
+        given: the input, which keeps the kind's schema.
+        own: what the plugin says of its inputs.
+        plugin: the plugin.
+        codec: the border of the hook.
+
+    Raises:
+        PayloadInvalid: if it is not what the plugin takes.
+    """
+    data = given if own.fill is None else own.fill(given)
+    if not own.validator.is_valid(data):
+        faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
+        codec.refuse_own_input(faults, str(plugin.name), own.takes)
+    return data
+
+
 def _checked_by_plugin(
     invoke: Callable[[Any], Any], own: OwnInput, plugin: Plugin, codec: HookCodec
 ) -> Callable[[Any], Any]:
@@ -121,10 +140,7 @@ def _checked_by_plugin(
 
     def checked(payload: Any) -> Any:
         given = plain(payload)
-        data = given if own.fill is None else own.fill(given)
-        if not own.validator.is_valid(data):
-            faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
-            codec.refuse_own_input(faults, str(plugin.name), own.takes)
+        data = own_input(given, own, plugin, codec)
         if data is given:
             return invoke(payload)
         return invoke(data if isinstance(payload, dict) else type(payload).from_dict(data))

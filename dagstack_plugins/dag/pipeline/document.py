@@ -148,22 +148,18 @@ class _Reader:
             self._faults.append(Fault("", "it is empty; a pipeline has a name and nodes"))
         if data is not None:
             self._check_shape(data)
-        nodes = data.get("nodes") if isinstance(data, dict) else None
-        steps = dict(self._steps(nodes)) if isinstance(nodes, dict) else {}
-        pipeline = Pipeline(
-            self._file,
-            data.get("pipeline", "") if isinstance(data, dict) else "",
-            data.get("description", "") if isinstance(data, dict) else "",
-            steps,
-            dict(_settings(data)) if isinstance(data, dict) else {},
-            self._document,
-        )
-        if isinstance(nodes, dict) and not nodes:
+        # What has the wrong shape was told of; everything else is looked at all the same.
+        table = data if isinstance(data, dict) else {}
+        nodes = table.get("nodes")
+        if nodes == {}:
             self._complain(("nodes",), "there are none")
-        self._check_order(pipeline)
+        steps = dict(self._steps(nodes)) if isinstance(nodes, dict) else {}
+        self._check_order(steps)
         if self._faults:
             raise PipelineInvalid(self._file, self._faults)
-        return pipeline
+        description = table.get("description", "")
+        settings = dict(_settings(table))
+        return Pipeline(self._file, table["pipeline"], description, steps, settings, self._document)
 
     def _complain(self, path: _Path, message: str) -> None:
         fault = Fault(dotted(path, ""), message, self._document.line(path))
@@ -191,7 +187,7 @@ class _Reader:
             path = ("nodes", name)
             if not NAME.fullmatch(name):
                 self._complain(
-                    path, f"{shown(name)} is no name: it has letters, digits, _ and -, and begins with a letter"
+                    path, f"{shown(name)} is no name: it has letters, digits, _ and -, and begins with a letter or _"
                 )
             elif name == OWN:
                 self._complain(path, f"a node is not called {OWN!r}, as references mean the pipeline itself by that")
@@ -202,10 +198,11 @@ class _Reader:
                 yield name, Step(name)
 
     def _check_call(self, path: _Path, given: Mapping[str, Any]) -> None:
-        for one, other in (("kind", "hook"), ("hook", "kind"), ("plugin", "kind"), ("payload", "kind")):
-            if one in given and other not in given and not (other == "kind" and one != "hook" and "hook" in given):
-                self._complain((*path, one), f"{one!r} is nothing without {other!r}")
-        if not given.keys() & {"kind", "hook", "plugin", "payload", "gate"}:
+        called = [key for key in ("kind", "hook", "plugin", "payload") if key in given]
+        missing = [repr(key) for key in ("kind", "hook") if key not in given]
+        if called and missing:
+            self._complain((*path, called[0]), f"{called[0]!r} is nothing without {' and '.join(missing)}")
+        if not called and "gate" not in given:
             self._complain(path, "it does nothing: a node has a kind and a hook, or a gate, or all of them")
         if given.get("gate") is False:
             self._complain((*path, "gate"), "a gate is true, or more about it; for none, leave the field out")
@@ -263,10 +260,10 @@ class _Reader:
         except ValueError:  # the schema has told of it
             return ApprovalGate()
 
-    def _check_order(self, pipeline: Pipeline) -> None:
+    def _check_order(self, steps: Mapping[str, Step]) -> None:
         dag = DAG()
-        dag.graph.add_nodes_from(pipeline.steps)  # their names may be faulty, which was told of
-        dag.graph.add_edges_from((needed, step.name) for step in pipeline.steps.values() for needed in step.needs)
+        dag.graph.add_nodes_from(steps)  # their names may be faulty, which was told of
+        dag.graph.add_edges_from((needed, step.name) for step in steps.values() for needed in step.needs)
         for _ in range(_CIRCLES):
             try:
                 dag.check()

@@ -9,11 +9,11 @@ from dagstack_plugins.dag.pipeline.document import OWN, Pipeline, PipelineInvali
 from dagstack_plugins.dag.pipeline.references import filled, references
 from dagstack_plugins.dag.tasks import Task, plugin_task
 from dagstack_plugins.dispatch.base import unknown_hook
+from dagstack_plugins.dispatch.implementation import own_input
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import Fault, KindUnknown, PayloadInvalid
 from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.schemafaults import faults_of
 from dagstack_plugins.wording import dotted, nearest
 
 
@@ -104,10 +104,8 @@ def _check_payload(step: Step, slot: Slot, plugin: Plugin | None) -> None:
     given = filled(step.payload, {})
     try:
         codec.load_any((given,), {})
-        own = None if plugin is None else plugin.own_inputs.get(str(step.hook))
-        if own is not None and not own.validator.is_valid(data := given if own.fill is None else own.fill(given)):
-            faults = faults_of(own.validator.iter_errors(data), declared=own.properties)
-            codec.refuse_own_input(faults, str(step.plugin), own.takes)
+        if plugin is not None and (own := plugin.own_inputs.get(str(step.hook))) is not None:
+            own_input(given, own, plugin, codec)
     except PayloadInvalid as error:
         raise _Misfit("payload", error) from None
 

@@ -187,9 +187,10 @@ function drawNode(name) {
 }
 
 function colour() {
+  const held = new Set(store.gates.filter((gate) => gate.status === "pending").map((gate) => gate.name));
   for (const [name, one] of drawn) {
     const node = store.nodes.get(name);
-    const gate = node.status === "pending" && store.gates.some((held) => held.name === name && held.status === "pending");
+    const gate = node.status === "pending" && held.has(name);
     const told = node.seconds !== null && node.status !== "running" ? `${word(node.status)} · ${seconds(node.seconds)}` : word(node.status);
     const line = gate ? "pending · has a gate" : told;
     if (one.told !== line) {
