@@ -130,12 +130,12 @@ class McpHttp:
 
     Attributes:
         url: address of the MCP endpoint.
-        auth_header: name of the HTTP header that carries the secret.
+        auth_header: name of the HTTP header that carries the secret; ``None`` for ``Authorization``.
         auth_secret_env: name of the host's environment variable that holds the secret.
         timeout_sec: seconds that one request may take.
         tls_ca_bundle: file with the certificates to trust; ``None`` for those of the system.
         tls_verify: whether the server's certificate is checked.
-        max_retries: how often a request that got no answer is sent again.
+        max_retries: how often a request is sent again that could not be delivered.
         backoff_sec: seconds before the first retry.
     """
 

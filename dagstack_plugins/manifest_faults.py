@@ -282,6 +282,9 @@ def _runtime_rules(table: Mapping[str, Any]) -> Iterator[Found]:
             yield ("runtime",), f"in_process_only = true refuses {runtime!r}; keep one of the two"
         if runtime != "in_process" and runtime not in table:
             yield ("runtime",), f"{runtime!r} needs a table [plugin.{runtime}], which is missing"
+    http = table.get("mcp_http")
+    if isinstance(http, Mapping) and "auth_header" in http and "auth_secret_env" not in http:
+        yield ("mcp_http", "auth_header"), "needs auth_secret_env, the environment variable that holds the secret"
     if "entry_point" in table and runtimes and "in_process" not in runtimes:
         told = "only for the runtime 'in_process', which `runtime` doesn't list: add it there, or remove entry_point"
         yield ("entry_point",), told

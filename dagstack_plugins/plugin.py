@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 import jsonschema_rs
 
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.manifest import PluginManifest
@@ -101,6 +102,39 @@ class OwnInput:
     takes: str = ""
 
 
+class Link(Protocol):
+    """A plugin whose code runs elsewhere, as its host reaches it.
+
+    Attributes:
+        patience: seconds that a start may take.
+    """
+
+    patience: float
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it may take calls later, if it doesn't now."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether something of it is left."""
+
+    async def start(self, wire: Any, context: PluginContext, tell: Callable[[str], None]) -> None:
+        """Connect."""
+
+    async def stop(self, wire: Any, *, hurry: bool = False) -> None:
+        """Disconnect."""
+
+    def bindings(self) -> dict[str, Binding]:
+        """How the hooks are called that it has."""
+
+    def own_inputs(self) -> Mapping[str, Any]:
+        """For hooks whose inputs each plugin describes itself, their schemas."""
+
+    def call(self, hook: str) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+        """A function that calls a hook, where the connection lives."""
+
+
 @attrs.define(eq=False)
 class Plugin:
     """One plugin: manifest, instance, context, state.
@@ -125,6 +159,7 @@ class Plugin:
         package: the package that its code was loaded as, if it was loaded by the registry.
         recipe: how a worker process loads it, if it says ``process_cpu_bound``.
         workers: those processes, while it runs.
+        link: the way to it, if its code runs elsewhere.
     """
 
     location: str
@@ -146,6 +181,7 @@ class Plugin:
     package: str | None = None
     recipe: bytes | None = None
     workers: Any = None
+    link: Link | None = None
     state: PluginState = PluginState.REGISTERED
     reason: str = ""
     error: BaseException | None = None
@@ -158,9 +194,14 @@ class Plugin:
         return self.state in USABLE
 
     @property
+    def runs(self) -> bool:
+        """Whether there is something to stop."""
+        return self.usable or (self.link is not None and self.link.runs)
+
+    @property
     def needs_its_loop(self) -> bool:
         """Whether it has coroutine functions, which live on the loop that it was started on."""
-        if self.recipe is not None:
+        if self.recipe is not None or self.link is not None:
             return False
         methods = (getattr(self.instance, name, None) for name in ("setup", "teardown"))
         return any(binding.is_async for binding in self.bindings.values()) or any(
@@ -197,6 +238,19 @@ class Plugin:
         """A degraded plugin answered again."""
         with _changing:
             if self.state is PluginState.DEGRADED:
+                self.become(PluginState.READY)
+
+    def lose(self, reason: str) -> None:
+        """The connection to it is broken, or still is; one that was stopped meanwhile stays so."""
+        with _changing:
+            if self.usable or self.state is PluginState.UNAVAILABLE:
+                error = PluginUnavailable(reason, kind=self.kind, plugin=self.name)
+                self.become(PluginState.UNAVAILABLE, reason, error)
+
+    def regain(self) -> None:
+        """It is there again."""
+        with _changing:
+            if self.state is PluginState.UNAVAILABLE:
                 self.become(PluginState.READY)
 
     def status(self) -> PluginStatus:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ import pluggy
 
 from dagstack_plugins.calls import bound_metadata
 from dagstack_plugins.context import PluginContext
-from dagstack_plugins.discovery.admission import RUNTIMES, HostRules
+from dagstack_plugins.discovery.admission import HostRules
 from dagstack_plugins.discovery.folders import DEFAULT_IGNORE, plugin_folders
 from dagstack_plugins.discovery.loading import unload_packages
 from dagstack_plugins.discovery.sources import ModuleSource, ObjectSource, Source
@@ -43,8 +44,11 @@ from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
+from dagstack_plugins.runtimes.installed import RUNTIMES, lacking
 from dagstack_plugins.wording import dotted, one_of, shown
 
+_REMOTE = "DAGSTACK_REMOTE_PLUGINS"
+"""The variable that names a folder of manifests."""
 _PROXIES = 10_000
 """Proxies that are kept, so that asking for one is cheap."""
 KindLike = str | type[HookSpec[Any, Any]]
@@ -97,7 +101,7 @@ class PluginRegistry:
         if validate not in list(Validate):
             raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
         rules = HostRules(
-            _installed(RUNTIMES if runtimes is None else runtimes),
+            RUNTIMES if runtimes is None else _installed(runtimes),
             dict(runtime_for or {}),
             PluginLock.read(lock) if isinstance(lock, str | Path) else lock,
             _names(allow_capabilities),
@@ -263,6 +267,33 @@ class PluginRegistry:
 
         self._looked_in[f"entry points {group!r}"] = None
         return self._roster.take(self._roster.installed(installed_plugins(group)), strict=strict)
+
+    def load_remote(self, path: str | Path | None = None, *, strict: bool = False) -> list[PluginManifest]:
+        """Register plugins that run elsewhere, of which there is a manifest and no code here.
+
+        Args:
+            path: a folder of manifests, ``*.toml`` and ``*.json``, one plugin each; by default the one that the
+                environment variable ``DAGSTACK_REMOTE_PLUGINS`` names, and nothing where that is not set.
+            strict: register nothing if anything is faulty.
+
+        Returns:
+            The manifests of the plugins that were registered by this call.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: if it isn't a folder.
+            AmbiguousPlugin: at the end, if a second plugin of the same kind and name was found; the first is kept.
+            ExceptionGroup: under ``strict``, all faults.
+        """
+        named = os.environ.get(_REMOTE) if path is None else path
+        if not named:
+            return []
+        folder = Path(named).expanduser().absolute()
+        self._looked_in[str(folder)] = None
+        try:
+            return self._roster.take(self._roster.manifests(folder), strict=strict)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            error.add_note("a folder of manifests" + (f", as {_REMOTE} names it" if path is None else ""))
+            raise
 
     async def unregister(self, kind: KindLike, name: str) -> None:
         """Tear a plugin down, remove it, and forget its code.
@@ -488,6 +519,9 @@ def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
             allowed=wanted,
             available=RUNTIMES,
         )
+    if missing := [told for runtime in wanted if (told := lacking(runtime)) is not None]:
+        available = [runtime for runtime in RUNTIMES if lacking(runtime) is None]
+        raise RuntimeNotSupported("; ".join(missing), allowed=wanted, available=available)
     return wanted
 
 

@@ -15,7 +15,7 @@ import attrs
 from dagstack_plugins.discovery.admission import HostRules, admit, check_trust, refused
 from dagstack_plugins.discovery.folders import RealFolders
 from dagstack_plugins.discovery.loading import unload_packages
-from dagstack_plugins.discovery.sources import FolderSource, Place, Source, UnreadablePlace
+from dagstack_plugins.discovery.sources import FolderSource, ManifestSource, Place, Source, UnreadablePlace
 from dagstack_plugins.dispatch.catalogue import Catalogue
 from dagstack_plugins.errors import (
     AmbiguousPlugin,
@@ -189,6 +189,20 @@ class Roster:
             elif not self._taken_at([os.path.realpath(file.filename)]):
                 error = PluginLoadError(f"{file.filename} cannot be read: {file.strerror}", file=str(file.filename))
                 yield Refusal(UnreadablePlace(str(file.filename)), None, error)
+
+    def manifests(self, folder: Path) -> Iterator[Candidate]:
+        """Plugins of which there is a manifest alone, each in a file of its own.
+
+        Args:
+            folder: where the files are.
+
+        Raises:
+            OSError: if it can't be read.
+        """
+        for file in sorted(folder.iterdir()):
+            place = os.path.realpath(file)
+            if file.suffix in (".toml", ".json") and file.is_file() and not self._knows_place(place):
+                yield candidate(ManifestSource(file, place), file)
 
     def drop_gone(self, root: Path) -> None:
         """Drop what was refused below a folder, and is no plugin any more.
@@ -448,7 +462,7 @@ def _is_plugin(folder: Path) -> bool:
 def _places(source: Place, manifest: PluginManifest | None) -> set[Hashable]:
     """By what a plugin is recognised: its source, and the folder of its manifest's file."""
     places = set() if source.place is None else {source.place}
-    if manifest is not None and manifest.file is not None and not isinstance(source, FolderSource):
+    if manifest is not None and manifest.file is not None and not isinstance(source, FolderSource | ManifestSource):
         places.add(os.path.realpath(manifest.file.parent))
     return places
 

@@ -93,7 +93,7 @@ class Rounds:
         asked = [[plugin for plugin in generation if plugin.may_start] for generation in order]
         wanted = [[plugin for plugin in generation if self._takes_part(plugin, problems, only)] for generation in asked]
         try:
-            await start_all(wanted, edges, self._context_for, self._home.processes, self._changed, self._context.logger)
+            await start_all(wanted, edges, self._context_for, self._home, self._changed, self._context.logger)
             if strict:
                 _all_or_nothing(asked)
         except BaseException as error:
@@ -141,7 +141,7 @@ class Rounds:
         # Dropped in the same round: one that waits for its turn would start it again.
         async with self._alone(asyncio.get_running_loop()):
             try:
-                if plugin.usable:
+                if plugin.runs:
                     await self._stop([[plugin]])
             finally:
                 self._roster.drop(plugin)
@@ -149,11 +149,11 @@ class Rounds:
     async def _stop_running(self) -> None:
         plugins = self._roster.plugins
         edges, _ = dependencies(plugins)
-        await self._stop(generations([plugin for plugin in plugins if plugin.usable], edges))
+        await self._stop(generations([plugin for plugin in plugins if plugin.runs], edges))
         self._home.rest()
 
     async def _stop(self, order: Sequence[Sequence[Plugin]]) -> None:
-        await stop_all(order, self._changed, self._context.logger)
+        await stop_all(order, self._home, self._changed, self._context.logger)
 
     async def _at_home(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run on the loop that the plugins were started on, where that still runs."""
@@ -324,9 +324,10 @@ class Rounds:
     async def _take_back(self, asked: Sequence[Sequence[Plugin]], error: BaseException) -> None:
         """Tear down what a start had started, as something ends it."""
         try:
-            await self._stop([[plugin for plugin in generation if plugin.usable] for generation in asked])
+            await self._stop([[plugin for plugin in generation if plugin.runs] for generation in asked])
         except TeardownErrors as failures:
             error.add_note(str(failures))
+        self._home.rest()
 
 
 def _all_or_nothing(asked: Sequence[Sequence[Plugin]]) -> None:

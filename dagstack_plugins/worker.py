@@ -169,7 +169,9 @@ class Worker:
         own.propagate = False  # the host tells of what fails here
         logging.getLogger().setLevel(given["level"])
         logging.getLogger().addHandler(_HostLog(host))
-        self.registry = PluginRegistry(validate="input" if typed else "off", resource_registry=_resources(given))
+        self.registry = PluginRegistry(
+            validate="input" if typed else "off", resource_registry=_resources(given), runtimes=["in_process"]
+        )
         if builtin_hookspec(self._manifest.kind) != hookspec:
             self.registry.add_hookspecs(hookspec)
         source = make(*args)

@@ -131,7 +131,7 @@ class Stage:
     def _load(self) -> None:
         """Load it; again, where its teardown says that it can't be started twice."""
         subject = self.subject
-        self.registry = PluginRegistry(validate="all")
+        self.registry = PluginRegistry(validate="all", runtimes=["in_process"])
         for file in subject.hookspecs:
             # A hookspec that is not this plugin's business may be faulty.
             with suppress(PluginRegistryError):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from dagstack_plugins.dag.attempt import Attempt
-from dagstack_plugins.runtimes.home import BackgroundLoop
+from dagstack_plugins.runtimes.background import BackgroundLoop
 
 
 class Coroutines:

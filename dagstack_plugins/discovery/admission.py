@@ -14,7 +14,7 @@ import jsonschema_rs
 from packaging.specifiers import SpecifierSet
 
 from dagstack_plugins.discovery.loading import unload_packages
-from dagstack_plugins.discovery.sources import Place, Source
+from dagstack_plugins.discovery.sources import ManifestSource, Place, Source
 from dagstack_plugins.errors import (
     Fault,
     ManifestInvalid,
@@ -25,20 +25,21 @@ from dagstack_plugins.errors import (
     VersionIncompatible,
 )
 from dagstack_plugins.interrupts import is_interrupt
+from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.builtin import MIDDLEWARE
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.lock import PluginLock
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.parcels import packed
-from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.plugin import Link, Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, slips
+from dagstack_plugins.runtimes.installed import RUNTIMES, lacking
+from dagstack_plugins.runtimes.mcp.links import link_of
 from dagstack_plugins.schemafaults import schema_sentence
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import dotted, place_of, raised, shown
 
 _log: Final = logging.getLogger("dagstack_plugins")
-RUNTIMES = ("in_process",)
-"""What this installation can run, in the order in which it chooses."""
 _AGES: Final = 1e6
 """Seconds: no timeout, where the host has one."""
 
@@ -83,7 +84,7 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
         PluginLoadError: if its code fails, or doesn't fit its kind.
     """
     _check_versions(manifest, compiled)
-    runtime = _runtime(manifest, compiled, rules)
+    runtime = _runtime(source, manifest, compiled, rules)
     told = f"manifest {manifest.file or 'given as a dict'}"
     _check_config_schema(manifest, manifest.config_schema, told, "plugin.config_schema")
     try:
@@ -105,6 +106,8 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
 
 
 def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, runtime: str, rules: HostRules) -> Plugin:
+    if runtime != "in_process":
+        return _linked(source, manifest, link_of(runtime, manifest, compiled), runtime, compiled)
     found = source.find(manifest, tuple(compiled.kind.hooks))
     instance = make_instance(found, manifest, source.location)
     schema = manifest.config_schema
@@ -125,16 +128,35 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         warnings=warnings,
         instance=instance,
         bindings=bindings,
-        schema_hooks={
-            hook.name: hook.input_schema_hook
-            for hook in compiled.kind.hooks.values()
-            if hook.name in bindings and hook.input_schema_hook in bindings
-        },
+        schema_hooks=_schema_hooks(compiled, bindings),
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         package=source.package,
         recipe=_recipe(source, manifest, compiled, rules) if manifest.execution_model == "process_cpu_bound" else None,
     )
+
+
+def _linked(source: Source, manifest: PluginManifest, link: Link, runtime: str, compiled: CompiledKind) -> Plugin:
+    """A plugin whose code is not loaded here."""
+    bindings = link.bindings()
+    return Plugin(
+        location=source.location,
+        manifest=manifest,
+        kind=manifest.kind,
+        name=manifest.name,
+        contents=source.contents,
+        runtime=runtime,
+        instance=link,
+        bindings=bindings,
+        schema_hooks=_schema_hooks(compiled, bindings),
+        config_schema=manifest.config_schema,
+        link=link,
+    )
+
+
+def _schema_hooks(compiled: CompiledKind, bindings: Mapping[str, Binding]) -> dict[str, str]:
+    asked = {name: hook.input_schema_hook for name, hook in compiled.kind.hooks.items() if name in bindings}
+    return {name: source for name, source in asked.items() if source is not None and source in bindings}
 
 
 def _locked(source: Source, rules: HostRules) -> str | None:
@@ -219,22 +241,28 @@ def _wants_this(core_version: str) -> bool:
     return SpecifierSet(core_version).contains(VERSION, prereleases=True)
 
 
-def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> str:
+def _runtime(source: Source, manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> str:
     wanted = rules.runtime_for.get(manifest.key)
     order = [wanted] if wanted else list(rules.runtimes)
-    if compiled.kind.in_process_only:
+    only_here = _only_in_process(source, compiled)
+    if only_here is not None:
         order = [runtime for runtime in order if runtime == "in_process"]
-    chosen = next((runtime for runtime in order if runtime in manifest.runtime), None)
+    if isinstance(source, ManifestSource):  # there is no code
+        order = [runtime for runtime in order if runtime != "in_process"]
+    allowed = [runtime for runtime in order if runtime in manifest.runtime]
+    chosen = next((runtime for runtime in allowed if lacking(runtime) is None), None)
     if chosen is None:
+        why = only_here or "; ".join(told for runtime in allowed if (told := lacking(runtime)))
         raise RuntimeNotSupported(
             f"plugin {manifest.name!r} of kind {manifest.kind!r} runs as {', '.join(manifest.runtime)}, "
-            f"but this host runs {', '.join(order) or 'nothing'}"
-            + (" plugins of this kind" if compiled.kind.in_process_only else ""),
+            f"but this host runs {', '.join(order) or 'nothing'}" + (f": {why}" if why else ""),
             allowed=manifest.runtime,
             available=order,
             kind=manifest.kind,
             plugin=manifest.name,
         )
+    if chosen != "in_process":
+        return chosen
     if manifest.execution_model == "process_cpu_bound" and (reason := _no_processes(compiled)):
         raise RuntimeNotSupported(
             f"plugin {manifest.name!r} of kind {manifest.kind!r} says execution_model = 'process_cpu_bound', {reason}",
@@ -243,6 +271,21 @@ def _runtime(manifest: PluginManifest, compiled: CompiledKind, rules: HostRules)
             plugin=manifest.name,
         )
     return chosen
+
+
+def _only_in_process(source: Source, compiled: CompiledKind) -> str | None:
+    """Why a plugin can't run elsewhere; ``None`` if it can."""
+    kind = compiled.kind
+    if kind.in_process_only:
+        return "plugins of this kind run in process, as its hookspec says (in_process_only)"
+    hidden = [hook.name for hook in kind.hooks.values() if hook.required and not hook.mcp_exposed]
+    if hidden:
+        return f"its kind requires {', '.join(hidden)}, which other processes can't offer (mcp_exposed: false)"
+    if not any(hook.mcp_exposed for hook in kind.hooks.values()):
+        return "its kind has no hook that other processes can offer (mcp_exposed: false)"
+    if source.place is None:
+        return "what the host registers itself runs in process"
+    return None
 
 
 def _no_processes(compiled: CompiledKind) -> str | None:

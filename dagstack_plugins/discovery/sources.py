@@ -169,6 +169,44 @@ class ObjectSource:
         return ObjectSource, (self.plugin,)
 
 
+@attrs.frozen(eq=False)
+class ManifestSource:
+    """A manifest without code, of a plugin that runs elsewhere.
+
+    Attributes:
+        file: the manifest's file.
+        place: the same, whatever links it was reached by.
+    """
+
+    file: Path
+    place: str
+
+    @property
+    def location(self) -> str:
+        """The manifest."""
+        return str(self.file)
+
+    def find(self, manifest: PluginManifest, hooks: Collection[str]) -> Any:  # noqa: ARG002 - there is nothing
+        """Nothing.
+
+        Raises:
+            PluginLoadError: always.
+        """
+        raise PluginLoadError(f"{self.file} is a manifest alone: there is no code that could run in process")
+
+    @property
+    def contents(self) -> None:
+        """None: the host's own configuration names the folder."""
+
+    @property
+    def package(self) -> None:
+        """None: nothing is loaded."""
+
+    def elsewhere(self) -> tuple[Callable[..., Source], tuple[Any, ...]]:
+        """The same manifest."""
+        return ManifestSource, (self.file, self.place)
+
+
 @attrs.define(eq=False)
 class ModuleSource:
     """A module that the host imported."""

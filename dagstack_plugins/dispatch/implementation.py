@@ -12,13 +12,14 @@ import attrs
 from dagstack_plugins.dispatch.ending import Checked, Ending
 from dagstack_plugins.dispatch.remote import Remote
 from dagstack_plugins.dispatch.threaded import Threaded
-from dagstack_plugins.errors import PayloadInvalid, PluginError
+from dagstack_plugins.errors import PluginError, PluginRegistryError
 from dagstack_plugins.gate import Gate
 from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.binding import Binding
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import OwnInput, Plugin
+from dagstack_plugins.runtimes.door import Door
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.schemafaults import faults_of
 from dagstack_plugins.wording import place_of, raised
@@ -68,6 +69,12 @@ def implementation(plugin: Plugin, binding: Binding, codec: HookCodec, home: Hom
     if plugin.workers is not None:
         remote = Remote(plugin, codec, ending.finish, failer(plugin, codec.hook.name), plugin.workers)
         return Implementation(plugin, codec, None, remote.block, remote.wait)
+    if plugin.link is not None:
+        invoke = _checked(plugin.link.call(codec.hook.name), plugin, codec)
+        fail = failer(plugin, codec.hook.name)
+        return Implementation(
+            plugin, codec, None, *_of_coroutine_function(_placed(invoke, plugin), ending.finish, fail, home.wire)
+        )
     both = in_both_colours(plugin, binding, invoker(plugin, binding, codec), ending, codec.hook.name, home)
     return Implementation(plugin, codec, home if binding.is_async else None, *both)
 
@@ -80,7 +87,10 @@ def invoker(plugin: Plugin, binding: Binding, codec: HookCodec) -> Callable[[Any
         binding: how its method is called.
         codec: the border of the hook.
     """
-    invoke = binding.invoker(plugin.context, typed=codec.typed, call=codec.call)
+    return _checked(binding.invoker(plugin.context, typed=codec.typed, call=codec.call), plugin, codec)
+
+
+def _checked(invoke: Callable[[Any], Any], plugin: Plugin, codec: HookCodec) -> Callable[[Any], Any]:
     if codec.typed and (own := plugin.own_inputs.get(codec.hook.name)) is not None:
         return _checked_by_plugin(invoke, own, plugin, codec)
     return invoke
@@ -154,8 +164,8 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
     Waiting for a place does not count as the plugin's time.
     """
     seconds = plugin.manifest.call_timeout_sec if plugin.manifest else None
-    if seconds is None and plugin.gate is None:
-        return invoke
+    if seconds is None:
+        return _placed(invoke, plugin)
 
     async def timed(payload: Any) -> Any:
         try:
@@ -166,13 +176,18 @@ def _bounded(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], An
                 raise TimeoutError(f"the call took longer than call_timeout_sec = {seconds:g}") from None
             raise
 
+    return _placed(timed, plugin)
+
+
+def _placed(invoke: Callable[[Any], Any], plugin: Plugin) -> Callable[[Any], Any]:
+    """A coroutine function within the manifest's ``max_concurrency``."""
     if (gate := plugin.gate) is None:
-        return timed
+        return invoke
 
     async def placed(payload: Any) -> Any:
         await gate.enter_async()
         try:
-            return await timed(payload)
+            return await invoke(payload)
         finally:
             gate.leave()
 
@@ -211,7 +226,7 @@ def _of_coroutine_function(
     invoke: Callable[[Any], Any],
     finish: Callable[[Any], Any],
     fail: Callable[[BaseException], NoReturn],
-    home: HomeLoop,
+    home: Door,
 ) -> BothColours:
     async def at_home(payload: Any) -> Any:
         try:
@@ -242,8 +257,8 @@ def failer(plugin: Plugin, hook: str) -> Callable[[BaseException], NoReturn]:
     def fail(error: BaseException) -> NoReturn:
         if _is_callers(error):
             raise error
-        if isinstance(error, PayloadInvalid) and (error.kind, error.plugin) == (plugin.kind, plugin.name):
-            raise error  # it names the plugin, which raised nothing
+        if isinstance(error, PluginRegistryError) and (error.kind, error.plugin) == (plugin.kind, plugin.name):
+            raise error  # it names the plugin, which raised nothing here
         note = f"raised by plugin {plugin.name!r} of kind {plugin.kind!r}, in hook {hook!r}"
         if isinstance(error, Exception):
             with suppress(Exception):  # frozen ones take no notes

@@ -113,7 +113,7 @@ class Table:
         """The plugins that have a coroutine function for a hook, and those that have a plain one."""
         found: tuple[list[str], list[str]] = [], []
         for plugin in self.plugins:
-            if hook in plugin.bindings:
+            if hook in plugin.bindings and plugin.link is None:  # one elsewhere follows the hook
                 found[not plugin.bindings[hook].is_async].append(str(plugin.name))
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import jsonschema_rs
@@ -33,10 +33,25 @@ async def read_own_schemas(plugin: Plugin, guarded: Guarded) -> dict[str, OwnInp
     """
     found = {}
     for hook, source in plugin.schema_hooks.items():
+        if source not in plugin.bindings:  # its server has no such tool
+            continue
         invoke = plugin.bindings[source].invoker(plugin.context, typed=False)
         answer = await guarded(invoke, source)
         found[hook] = _own_input(plugin, source, answer)
     return found
+
+
+def listed_schemas(plugin: Plugin, schemas: Mapping[str, Any]) -> dict[str, OwnInput]:
+    """What the server of a plugin says of its inputs, beside its tools.
+
+    Args:
+        plugin: a plugin whose code runs elsewhere.
+        schemas: by hook, the schema of its tool.
+
+    Raises:
+        PluginLoadError: if one is none.
+    """
+    return {hook: _own_input(plugin, f"the tool of {hook}", schema) for hook, schema in schemas.items()}
 
 
 def _own_input(plugin: Plugin, source: str, answer: Any) -> OwnInput:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginRegistryError
-from dagstack_plugins.runtimes.home import BackgroundLoop
+from dagstack_plugins.runtimes.background import BackgroundLoop
 
 T = TypeVar("T")
 

@@ -14,12 +14,13 @@ from dagstack_plugins.gate import Gate
 from dagstack_plugins.lifecycle.draining import calls_ended
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
 from dagstack_plugins.lifecycle.in_processes import start_in_process, stop_in_process
+from dagstack_plugins.lifecycle.linked import start_link, stop_link
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
-from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
 from dagstack_plugins.resources.offers import MAKING
+from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.runtimes.in_process import takes_context
-from dagstack_plugins.runtimes.processes import ProcessPool
 from dagstack_plugins.wording import place_of, raised
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ async def start_all(
     order: Sequence[Sequence[Plugin]],
     edges: Edges,
     make_context: MakeContext,
-    processes: ProcessPool,
+    home: HomeLoop,
     tell: Tell,
     logger: logging.Logger,
 ) -> None:
@@ -41,7 +42,7 @@ async def start_all(
         order: generations; those within one start together.
         edges: what each plugin depends on.
         make_context: gives a plugin its context, or raises.
-        processes: for plugins that run in processes of their own.
+        home: the loop that they live on, and what is beside it for those that run elsewhere.
         tell: is told of each plugin whose state changed.
         logger: where failures are told.
     """
@@ -57,7 +58,7 @@ async def start_all(
                 tell(plugin)
         waiting = []
         for plugin in ready:
-            starting = _start(plugin, guard, make_context, processes, tell, logger)
+            starting = _start(plugin, guard, make_context, home, tell, logger)
             if _at_once(plugin):  # first, so that those whose setup takes time can call them
                 await starting
             else:
@@ -72,7 +73,7 @@ def _at_once(plugin: Plugin) -> bool:
             absent = getattr(plugin.instance, "setup", None) is None
     except Exception:  # a property's, say: it is told of where it is called
         return False
-    return absent and plugin.recipe is None and not plugin.schema_hooks
+    return absent and plugin.recipe is None and plugin.link is None and not plugin.schema_hooks
 
 
 async def _together(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -110,7 +111,7 @@ async def _start(
     plugin: Plugin,
     guard: Guard,
     make_context: MakeContext,
-    processes: ProcessPool,
+    home: HomeLoop,
     tell: Tell,
     logger: logging.Logger,
 ) -> None:
@@ -122,15 +123,18 @@ async def _start(
         plugin.gate = Gate(most) if most is not None else None
         limit = _limit(plugin, "startup_timeout_sec")
         if plugin.recipe is not None:
-            await start_in_process(plugin, processes, guard, limit)
+            await start_in_process(plugin, home.processes, guard, limit)
+        elif plugin.link is not None:
+            await start_link(plugin, home.wire, guard, limit, tell, logger)
+            plugin.own_inputs = {**plugin.own_inputs, **await _own_inputs(plugin, guard, limit)}
         else:
             await _run(plugin, "setup", guard, limit)
-            plugin.own_inputs = await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
+            plugin.own_inputs = await _own_inputs(plugin, guard, limit)
     except Exception as error:
-        if plugin.context is not None:
-            plugin.context.cancel()
-        _fail(plugin, error, logger)
-        await _release(plugin, guard, logger)
+        if plugin.link is None or not plugin.link.goes_on:  # else it may be there later
+            await _give_up(plugin, error, guard, logger)
+        else:
+            _fail(plugin, error, logger)
         if isinstance(error, Abandoned):
             raise error.cancelled from None
     else:
@@ -140,6 +144,17 @@ async def _start(
     finally:
         plugin.setup_seconds = time.perf_counter() - started
         tell(plugin)
+
+
+async def _give_up(plugin: Plugin, error: Exception, guard: Guard, logger: logging.Logger) -> None:
+    if plugin.context is not None:
+        plugin.context.cancel()
+    _fail(plugin, error, logger)
+    await _release(plugin, guard, logger)
+
+
+async def _own_inputs(plugin: Plugin, guard: Guard, limit: Limit) -> dict[str, OwnInput]:
+    return await read_own_schemas(plugin, lambda ask, told: guard.run(ask, ({},), limit, told))
 
 
 def _limit(plugin: Plugin, field: str) -> Limit:
@@ -182,11 +197,12 @@ async def _release(plugin: Plugin, guard: Guard, logger: logging.Logger) -> None
         logger.error("resources of plugin %s could not be closed", plugin.label, exc_info=error)
 
 
-async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: logging.Logger) -> None:
+async def stop_all(order: Sequence[Sequence[Plugin]], home: HomeLoop, tell: Tell, logger: logging.Logger) -> None:
     """Stop plugins, generation by generation, dependents first; every one is tried.
 
     Args:
         order: generations in the order of starting.
+        home: the loop that they live on, and what is beside it for those that run elsewhere.
         tell: is told of each plugin whose state changed.
         logger: where failures of resources are told.
 
@@ -199,7 +215,7 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
     cancelled: asyncio.CancelledError | None = None
     for generation in reversed(order):
         try:
-            failures = await _together([_stop(plugin, guard, tell, logger) for plugin in reversed(generation)])
+            failures = await _together([_stop(plugin, guard, home, tell, logger) for plugin in reversed(generation)])
         except asyncio.CancelledError as error:  # those that were waited for are given up; the others have their turn
             cancelled = error
             continue
@@ -211,7 +227,7 @@ async def stop_all(order: Sequence[Sequence[Plugin]], tell: Tell, logger: loggin
         raise TeardownErrors(f"plugins failed while they were torn down:{told}", errors=errors)
 
 
-async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger) -> Exception | None:
+async def _stop(plugin: Plugin, guard: Guard, home: HomeLoop, tell: Tell, logger: logging.Logger) -> Exception | None:
     # New calls are refused, and those under way end, before its code goes: none meets it half torn down.
     plugin.become(PluginState.STOPPED)
     tell(plugin)
@@ -221,18 +237,27 @@ async def _stop(plugin: Plugin, guard: Guard, tell: Tell, logger: logging.Logger
         plugin.workers.cancel()
     limit = _limit(plugin, "teardown_timeout_sec")
     overrun, cancelled = await calls_ended(plugin.context, limit)
-    failure = await _torn_down(plugin, overrun, guard, limit, tell, logger)
+    failure = await _torn_down(plugin, overrun, guard, limit, home, tell, logger)
     if cancelled is not None:
         raise cancelled
     return failure
 
 
 async def _torn_down(
-    plugin: Plugin, overrun: Overrun | None, guard: Guard, limit: Limit, tell: Tell, logger: logging.Logger
+    plugin: Plugin,
+    overrun: Overrun | None,
+    guard: Guard,
+    limit: Limit,
+    home: HomeLoop,
+    tell: Tell,
+    logger: logging.Logger,
 ) -> Exception | None:
     try:
         if plugin.workers is not None:
             said = await stop_in_process(plugin, guard, limit)
+        elif plugin.link is not None:
+            said = None
+            await stop_link(plugin, home.wire, guard, limit)
         else:
             said = await _run(plugin, "teardown", guard, limit)
         if overrun is not None:
@@ -245,7 +270,8 @@ async def _torn_down(
         told += [] if overrun is None else [str(overrun)]
         still = plugin.context is not None and plugin.context.in_flight > 0
         # What runs in a process was ended with it.
-        leaked = plugin.workers is None and (still or (isinstance(error, Overrun) and error is not overrun))
+        ended = plugin.workers is not None or plugin.link is not None
+        leaked = not ended and (still or (isinstance(error, Overrun) and error is not overrun))
         plugin.become(PluginState.LEAKED if leaked else PluginState.STOPPED, "; ".join(told), error)
         return error
     else:

@@ -26,6 +26,7 @@ from dagstack_plugins.resources.http import (
     public_url,
 )
 from dagstack_plugins.resources.settings import seconds, whole
+from dagstack_plugins.resources.tls import trust
 from dagstack_plugins.wording import raised, shown
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class HttpxClient:
         self._max_bytes = whole("max_bytes", max_bytes)
         self._deadline = None if deadline is None else seconds("deadline", deadline)
         self._settings: dict[str, Any] = {
-            "verify": _trust(verify, httpx),
+            "verify": trust(verify, httpx),
             "timeout": _timeout(timeout, httpx),
             "headers": checked_headers(headers),
         }
@@ -328,24 +329,6 @@ def _httpx2() -> Any:
     except ImportError as error:
         raise ImportError("HttpxClient needs httpx2: pip install 'dagstack-plugins[http]'") from error
     return httpx2
-
-
-def _trust(verify: bool | str | Path | ssl.SSLContext, httpx: Any) -> ssl.SSLContext:
-    """One context for all event loops: reading the certificates takes longer than many a request."""
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    if isinstance(verify, bool):
-        context: ssl.SSLContext = httpx.create_ssl_context(verify=verify)
-        return context
-    path = Path(verify).expanduser()
-    if not path.exists():
-        raise FileNotFoundError(f"the CA bundle {path} does not exist: give verify= a file or a folder of certificates")
-    try:
-        if path.is_dir():
-            return ssl.create_default_context(capath=path)
-        return ssl.create_default_context(cafile=path)
-    except ssl.SSLError as error:
-        raise ValueError(f"the CA bundle {path} holds no certificate in PEM form: {error}") from error
 
 
 def _timeout(timeout: object, httpx: Any) -> Any:

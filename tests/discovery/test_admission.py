@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from dagstack_plugins import (
     RuntimeNotSupported,
     VersionIncompatible,
 )
+from dagstack_plugins.runtimes.installed import lacking
 
 WritePlugin = Callable[..., Path]
 WriteKind = Callable[..., Path]
@@ -57,6 +59,13 @@ def refusal(registry: PluginRegistry, folder: Path) -> PluginRegistryError:
 # The order of the checks: each fault is told only when those before it are mended
 
 MCP = {"runtime": "mcp_http", "mcp_http": {"url": "https://tools.example/mcp"}}
+
+
+@pytest.fixture
+def registry() -> PluginRegistry:
+    """A host that runs nothing elsewhere."""
+    return PluginRegistry(runtimes=["in_process"])
+
 
 FAULTS: list[tuple[type[PluginRegistryError], dict[str, Any]]] = [
     (ManifestInvalid, {"priority": 7_000}),
@@ -378,6 +387,78 @@ def test_a_runtime_that_the_manifest_does_not_allow_is_not_forced(plugin: WriteP
     registry = PluginRegistry(runtime_for={("tool", "echo"): "in_process"})
     error = refusal(registry, plugin("echo", **MCP))
     assert isinstance(error, RuntimeNotSupported)
+
+
+def test_by_default_a_host_takes_what_it_can_and_process_first(plugin: WritePlugin, plugins: Path) -> None:
+    registry = PluginRegistry()
+    plugin("far", **MCP)
+    plugin("near", **MCP | {"runtime": ["mcp_http", "in_process"]})
+    registry.discover(plugins)
+    assert {status.name: status.runtime for status in registry.status()} == {"far": "mcp_http", "near": "in_process"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
+def test_the_hosts_order_chooses_among_what_a_manifest_allows(plugin: WritePlugin, plugins: Path) -> None:
+    both = {"runtime": ["mcp_http", "in_process", "mcp_stdio"], "mcp_stdio": {"command": ["true"]}}
+    plugin("one", **MCP | both)
+    plugin("other", **MCP | both)
+    order = ["mcp_stdio", "in_process"]
+    registry = PluginRegistry(runtimes=order, runtime_for={("tool", "other"): "mcp_http"})
+    registry.discover(plugins)
+    assert {status.name: status.runtime for status in registry.status()} == {"one": "mcp_stdio", "other": "mcp_http"}
+
+
+def test_a_runtime_that_is_not_installed_is_told_with_what_to_install(
+    plugin: WritePlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "mcp_http needs the MCP SDK: pip install 'dagstack-plugins[mcp]'"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    lacking.cache_clear()
+    try:
+        error = refusal(PluginRegistry(), plugin("echo", **MCP))
+        assert isinstance(error, RuntimeNotSupported)
+        assert told in str(error)
+        with pytest.raises(RuntimeNotSupported, match=re.escape(told)):
+            PluginRegistry(runtimes=["mcp_http"])
+    finally:
+        lacking.cache_clear()
+
+
+HIDDEN = {"kind": "secretive", "kind_api_version": "1.0.0", "description": "Whispers."}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ({"hooks": [{"name": "a", "dispatch": "singleton", "description": "A.", "mcp_exposed": False}]}, "requires a"),
+        (
+            {"hooks": [{"name": "a", "dispatch": "broadcast_notify", "description": "A.", "mcp_exposed": False}]},
+            "has no hook that other processes can offer",
+        ),
+        (
+            {
+                "hooks": [{"name": "a", "dispatch": "singleton", "description": "A."}],
+                "constraints": {"in_process_only": True},
+            },
+            "run in process, as its hookspec says",
+        ),
+    ],
+)
+def test_a_kind_that_needs_the_hosts_process_takes_no_plugin_elsewhere(
+    plugin: WritePlugin, tmp_path: Path, kind: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "v1.yaml").write_text(json.dumps(HIDDEN | kind))
+    registry = PluginRegistry()
+    registry.add_hookspecs(tmp_path / "v1.yaml")
+    error = refusal(registry, plugin("far", kind="secretive", **MCP))
+    assert isinstance(error, RuntimeNotSupported)
+    assert told in str(error)
+
+
+def test_what_the_host_hands_over_runs_in_its_process() -> None:
+    manifest = {"name": "far", "kind": "tool", "core_version": ">=0.1", **MCP}
+    with pytest.raises(RuntimeNotSupported, match="what the host registers itself runs in process"):
+        PluginRegistry().register(object(), manifest)
 
 
 @pytest.mark.parametrize("model", ["sync", "async", "thread_cpu_bound", "process_cpu_bound"])

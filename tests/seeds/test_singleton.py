@@ -219,7 +219,7 @@ class TestCommonErrors:
             "plugins/payment_provider/stripe/dagstack.toml",
             STRIPE.replace('"in_process"', '"mcp_http"') + "\n    " + http,
         )
-        registry = PluginRegistry()
+        registry = PluginRegistry(runtimes=["in_process"])
         registry.add_hookspecs("kinds")
         assert [manifest.name for manifest in registry.discover("plugins/")] == ["internal"]
         (refused,) = registry.unavailable_plugins()[1:]

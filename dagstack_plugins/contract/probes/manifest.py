@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -12,9 +12,12 @@ from dagstack_plugins.contract.stage import NotStarted, Stage
 from dagstack_plugins.contract.subject import Subject
 from dagstack_plugins.contract.verdict import Verdict
 from dagstack_plugins.contract.violations import Finding
-from dagstack_plugins.errors import PayloadInvalid, PluginLoadError, PluginRegistryError
+from dagstack_plugins.errors import PayloadInvalid, PluginLoadError, PluginRegistryError, RuntimeNotSupported
 from dagstack_plugins.lifecycle.configuration import plugin_config
 from dagstack_plugins.wording import nearest, place_parts
+
+_CHECK: Final = "`dagstack-plugins check` tells the same without running the suite"
+_ELSEWHERE: Final = "the suite watches code that runs in process; call plugins that run elsewhere in tests of your own"
 
 
 def probe(scratch: Path, given: tuple[Subject, dict[str, Any]]) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def finding_of(error: PluginRegistryError, subject: Subject) -> Finding:
     manifest = subject.manifest.file
     return Finding(
         told=f"{type(error).__name__}: {error}",
-        advice="`dagstack-plugins check` tells the same without running the suite",
+        advice=_ELSEWHERE if isinstance(error, RuntimeNotSupported) else _CHECK,
         hook=error.hook,
         file=file or getattr(error, "file", None) or (str(manifest) if manifest else None),
         line=line,

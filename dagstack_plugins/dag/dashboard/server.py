@@ -18,7 +18,7 @@ from dagstack_plugins.dag.dashboard.board import Board
 from dagstack_plugins.dag.dashboard.guard import Guard
 from dagstack_plugins.dag.dashboard.web import Metrics, Web
 from dagstack_plugins.dag.errors import DagError
-from dagstack_plugins.runtimes.home import BackgroundLoop
+from dagstack_plugins.runtimes.background import BackgroundLoop
 
 _LAST_WORDS: Final = 3
 """Seconds that pages have to take what is left to tell."""

@@ -13,7 +13,7 @@ from dagstack_plugins.dag.hooks import HookRegistry
 from dagstack_plugins.dag.plugins import DagPlugin
 from dagstack_plugins.dag.shipped.logs import told
 from dagstack_plugins.resources.protocols import HttpClient
-from dagstack_plugins.runtimes.home import BackgroundLoop
+from dagstack_plugins.runtimes.background import BackgroundLoop
 from dagstack_plugins.wording import raised
 
 Message = Callable[[HookContext], Mapping[str, Any] | None]

@@ -1,0 +1,118 @@
+"""Whether the tools of an MCP server are the hooks of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import jsonschema_rs
+
+from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.kinds.inclusion import Excess, excess
+from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles
+from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.runtimes.mcp.results import RESULT, Expected
+from dagstack_plugins.runtimes.mcp.tools import SETUP, exposed, setup_name, tool_name
+from dagstack_plugins.wording import dotted, nearest
+
+if TYPE_CHECKING:
+    from mcp_types import Tool
+
+_FILES: Final = SchemaFiles(None)
+"""References of a tool's schema lead nowhere but into itself."""
+_SAYS_NOTHING: Final = {"type", "title", "description", "$schema"}
+
+
+@attrs.frozen
+class Fit:
+    """What a server offers of a kind.
+
+    Attributes:
+        tools: the hooks that it has, with their tools; ``setup`` among them, if it has that tool.
+        misfits: why it can't be used; empty if it can.
+        extra: tools that are none of the kind's.
+        own_inputs: for hooks whose inputs each plugin describes itself, what its tool says of them.
+    """
+
+    tools: Mapping[str, str]
+    misfits: Sequence[str]
+    extra: Sequence[str]
+    own_inputs: Mapping[str, Any]
+
+
+def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind) -> Fit:
+    """Match tools and hooks.
+
+    Args:
+        tools: what the server lists.
+        manifest: the plugin's.
+        compiled: its kind.
+    """
+    kind = compiled.kind
+    offered = {tool.name: tool for tool in tools}
+    found: dict[str, str] = {}
+    own: dict[str, Any] = {}
+    misfits = [f"it lists the tool {name!r} twice" for name in _twice(tools)]
+    for hook in exposed(kind):
+        name = tool_name(hook, manifest)
+        tool = offered.pop(name, None)
+        if tool is not None:
+            found[hook.name] = name
+            if hook.input_schema_hook and not _is_open(tool.input_schema):
+                own[hook.name] = tool.input_schema
+            misfits += _differences(hook, tool, kind.schemas)
+        elif hook.required:
+            misfits.append(f"it lacks the tool {name!r}, which hook {hook.name!r} needs{nearest(name, offered)}")
+    if not found and not misfits:
+        names = ", ".join(tool_name(hook, manifest) for hook in exposed(kind))
+        misfits.append(f"it has none of the tools {names}")
+    if offered.pop(setup := setup_name(kind, manifest), None) is not None:
+        found[SETUP] = setup
+    return Fit(found, misfits, list(offered), own)
+
+
+def _twice(tools: Sequence[Tool]) -> list[str]:
+    names = [tool.name for tool in tools]
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _differences(hook: Hook, tool: Tool, files: SchemaFiles) -> Iterator[str]:
+    """Where a tool takes less than its hook's inputs, or gives more than its outputs.
+
+    Open schemas fit: what comes is checked at each call.
+    """
+    ours, theirs = hook.input_schema or Schema({"type": "object"}, "kind"), _document(tool.input_schema)
+    if theirs is not None and not hook.input_schema_hook:
+        yield from _told(tool, "input", lambda: excess(ours, files, theirs, _FILES), theirs)
+    given, taken = _output(hook, tool), hook.output_schema
+    if given is not None and taken is not None:
+        yield from _told(tool, "output", lambda: excess(given, _FILES, taken, files, lenient=True), given)
+
+
+def _told(tool: Tool, side: str, find: Callable[[], Iterator[Excess]], theirs: Schema) -> Iterator[str]:
+    told = f"tool {tool.name!r}, {side}"
+    try:
+        _FILES.validator(Schema.document(theirs.root, "tool"))
+        yield from (f"{told} {dotted(path)} {what}" for path, what in find())
+    except (jsonschema_rs.ValidationError, SchemaFault, ValueError, RecursionError) as error:
+        yield f"{told}: its schema is none: {str(error).splitlines()[0]}"
+
+
+def _output(hook: Hook, tool: Tool) -> Schema | None:
+    body = tool.output_schema
+    if body is None:
+        return None
+    if not Expected.of(hook).is_object and set(body.get("properties", ())) == {RESULT}:
+        return Schema(body["properties"][RESULT], "tool", root=body)
+    return _document(body)
+
+
+def _document(body: Any) -> Schema | None:
+    return None if _is_open(body) else Schema.document(body, "tool")
+
+
+def _is_open(body: Any) -> bool:
+    """Whether a schema admits any object."""
+    return not body or (body.keys() <= _SAYS_NOTHING and body.get("type", "object") == "object")

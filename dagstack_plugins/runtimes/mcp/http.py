@@ -1,0 +1,87 @@
+"""mcp_http: a plugin is a service, spoken to by MCP's streamable HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+from mcp.client.streamable_http import streamable_http_client
+
+from dagstack_plugins.manifest import McpHttp
+from dagstack_plugins.resources.tls import trust
+from dagstack_plugins.runtimes.mcp.careful_client import CarefulClient
+from dagstack_plugins.runtimes.mcp.limits import LIMIT
+from dagstack_plugins.runtimes.mcp.session import Session, opened
+from dagstack_plugins.runtimes.mcp.supervisor import Lost
+from dagstack_plugins.wording import raised
+
+_CONNECTIONS: Final = 100
+"""Connections that are kept for the next call."""
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@asynccontextmanager
+async def connected(how: McpHttp, folder: Path, logger: logging.Logger) -> AsyncIterator[Session]:
+    """A connection to a service.
+
+    Args:
+        how: the manifest's word.
+        folder: the plugin's.
+        logger: where doubts are told.
+
+    Raises:
+        Lost: if it can't be reached, or doesn't speak MCP.
+    """
+    over = asyncio.Event()
+
+    async def broken() -> str:
+        await over.wait()
+        return "the service ended the session"
+
+    async with CarefulClient(
+        backoff=how.backoff_sec,
+        over=over,
+        headers=_headers(how, logger),
+        verify=_trusted(how, folder, logger),
+        timeout=httpx2.Timeout(how.timeout_sec, pool=None),
+        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS),
+    ) as client:
+        transport = streamable_http_client(how.url, http_client=client, max_sse_event_size=LIMIT)
+        async with opened(transport, broken) as session:
+            client.retries = how.max_retries  # not before: who connects is tried again as a whole
+            yield session
+
+
+def _headers(how: McpHttp, logger: logging.Logger) -> dict[str, str]:
+    """The header with the secret; no message ever shows that."""
+    if how.auth_secret_env is None:
+        return {}
+    secret = os.environ.get(how.auth_secret_env, "").strip()
+    if not secret:
+        raise Lost(f"the environment variable {how.auth_secret_env}, which holds its secret, is not set")
+    if not (secret.isascii() and secret.isprintable()):
+        raise Lost(f"the environment variable {how.auth_secret_env} holds what can't be sent in a header")
+    url = httpx2.URL(how.url)
+    if url.scheme == "http" and url.host not in _LOOPBACK:
+        logger.warning("its secret travels without encryption, as its address begins with http://")
+    header = how.auth_header or "Authorization"
+    bare = header.lower() == "authorization" and " " not in secret
+    return {header: f"Bearer {secret}" if bare else secret}
+
+
+def _trusted(how: McpHttp, folder: Path, logger: logging.Logger) -> ssl.SSLContext:
+    if not how.tls_verify:
+        logger.warning("its server is trusted blindly, as tls_verify = false")
+        return trust(False, httpx2)
+    bundle: Any = True if how.tls_ca_bundle is None else folder / Path(how.tls_ca_bundle).expanduser()
+    try:
+        return trust(bundle, httpx2)
+    except (OSError, ValueError) as error:
+        raise Lost(f"tls_ca_bundle: {raised(error)}") from None

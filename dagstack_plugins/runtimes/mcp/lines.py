@@ -1,0 +1,149 @@
+"""MCP over the standard streams of a process: a message a line, as the official SDK's session wants them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+import mcp_types as types
+from mcp.shared.message import SessionMessage
+
+from dagstack_plugins.runtimes.guarded_process import GuardedProcess
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, TooLong, too_long_answer
+from dagstack_plugins.wording import one_line
+
+_ENDS: Final = 512
+"""Bytes at both ends of a message that is too long, in one of which its number is."""
+_NUMBER: Final = re.compile(rb'^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)\s*,|[,{]\s*"id":\s*(\d+)\s*\}\s*$')
+_SHOWN: Final = 200
+"""Characters of noise that are told."""
+
+
+class _Stream:
+    """What both directions have in common: the process closes its ends itself."""
+
+    async def aclose(self) -> None:
+        """Nothing is left to do."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class Incoming(_Stream):
+    """Messages of a process; what is none is told, and passed over.
+
+    Args:
+        process: whose output it is.
+        noise: is told each line that is no message.
+
+    Attributes:
+        ended: is set when there are no more.
+    """
+
+    def __init__(self, process: GuardedProcess, noise: Callable[[str], None]) -> None:
+        self.ended = asyncio.Event()
+        self._lines = process.stdout
+        self._noise = noise
+
+    async def receive(self) -> SessionMessage | Exception:
+        """The next message.
+
+        Raises:
+            anyio.EndOfStream: if there are no more.
+        """
+        try:
+            return SessionMessage(await self._next())
+        except (anyio.EndOfStream, OSError):
+            self.ended.set()
+            raise anyio.EndOfStream from None
+
+    async def _next(self) -> types.JSONRPCMessage:
+        while True:
+            try:
+                line = await self._lines.readuntil(b"\n")
+            except asyncio.IncompleteReadError as error:
+                if not error.partial.strip():
+                    raise anyio.EndOfStream from None
+                line = error.partial
+            except asyncio.LimitOverrunError:
+                line = await self._shortened()
+            if (message := self._message(line)) is not None:
+                return message
+
+    def _message(self, line: bytes) -> types.JSONRPCMessage | None:
+        replaced = ""
+        for text in (line, replaced := line.decode("utf-8", "replace")):
+            with suppress(ValueError):
+                return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+        if replaced.strip():
+            self._noise(one_line(replaced.strip()[:_SHOWN]))
+        return None
+
+    async def _shortened(self) -> bytes:
+        """In place of a message that is too long, an error for the call that it answers."""
+        head = tail = b""
+        length = 0
+        while not tail.endswith(b"\n"):
+            try:
+                part = await self._lines.readuntil(b"\n")
+            except asyncio.LimitOverrunError as error:
+                part = await self._lines.read(error.consumed)
+            except asyncio.IncompleteReadError as error:
+                part = error.partial + b"\n"
+            length += len(part)
+            head = (head + part)[:_ENDS] if len(head) < _ENDS else head
+            tail = (tail + part)[-_ENDS:]
+        found = _NUMBER.search(head) or _NUMBER.search(tail)
+        if found is None:
+            return head[:_SHOWN] + b"\xe2\x80\xa6\n"
+        return too_long_answer(int(found[1] or found[2]), length).model_dump_json(by_alias=True).encode()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+
+class Outgoing(_Stream):
+    """Messages to a process.
+
+    Args:
+        process: whose input it is.
+    """
+
+    def __init__(self, process: GuardedProcess) -> None:
+        self._writer = process.stdin
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Send a message.
+
+        Raises:
+            TooLong: if it has too many bytes; nothing is sent then.
+            anyio.BrokenResourceError: if the process is gone.
+        """
+        line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        if len(line) > LIMIT:
+            raise TooLong(len(line))
+        if self._writer.is_closing():
+            raise anyio.ClosedResourceError
+        try:
+            self._writer.write(line)
+            # A word that a call is cancelled must not wait: it comes from a caller who has waited enough.
+            if not isinstance(item.message, types.JSONRPCNotification):
+                await self._writer.drain()
+        except OSError:
+            raise anyio.BrokenResourceError from None

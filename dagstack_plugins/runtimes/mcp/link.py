@@ -1,0 +1,237 @@
+"""Stands in the host for a plugin whose code runs elsewhere: hooks are calls of its server's tools.
+
+The SDK is imported when a first plugin is started, as that takes a moment, and most hosts never need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
+
+from dagstack_plugins.calls import current_metadata
+from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import Fault, PluginError, PluginUnavailable
+from dagstack_plugins.kinds.binding import Binding
+from dagstack_plugins.kinds.compile import CompiledKind
+from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.kinds.payload import plain
+from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.runtimes.mcp.fit import fit
+from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, value_of
+from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy, Supervisor
+from dagstack_plugins.runtimes.mcp.tools import SETUP, exposed, setup_name
+from dagstack_plugins.runtimes.wire import Wire
+
+Tell = Callable[[str], None]
+_ENDED: Final = "it was stopped"
+
+
+class Link:
+    """A plugin elsewhere.
+
+    Args:
+        manifest: the plugin's.
+        compiled: its kind.
+        policy: how it is reached.
+        limit: seconds that a call may take, and the manifest's field that says so.
+        patience: seconds that a start may take.
+
+    Attributes:
+        patience: see above.
+    """
+
+    def __init__(
+        self,
+        manifest: PluginManifest,
+        compiled: CompiledKind,
+        policy: Callable[[PluginContext], Policy],
+        limit: tuple[float, str] | None,
+        patience: float,
+    ) -> None:
+        self.patience = patience
+        self._manifest = manifest
+        self._compiled = compiled
+        self._policy = policy
+        self._limit = limit
+        self._seconds = None if limit is None else limit[0]
+        self._supervisor: Supervisor | None = None
+        self._tools: Mapping[str, str] = {}
+        self._own_inputs: Mapping[str, Any] = {}
+        self._wire: Wire | None = None
+        self._said: set[str] = set()
+
+    # Life
+
+    async def start(self, wire: Wire, context: PluginContext, tell: Tell) -> None:
+        """Connect, and see whether the server has what the kind asks for.
+
+        Args:
+            wire: where the connection lives.
+            context: the plugin's.
+            tell: is told of each change after this: why there is no connection, or an empty text once there is one.
+
+        Raises:
+            PluginUnavailable: if it can't be reached, or doesn't fit.
+        """
+        await asyncio.to_thread(importlib.import_module, "dagstack_plugins.runtimes.mcp.session")
+        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+        async def greet(line: Line) -> None:
+            await self._greet(line, context)
+
+        self._wire, before = wire, self._supervisor
+        self._supervisor = Supervisor(self._policy(context), greet, tell, ready)
+        wire.keep(_run, self._supervisor, before)
+        try:
+            await asyncio.wrap_future(ready)
+        except Lost as error:
+            raise PluginUnavailable(str(error), kind=self._manifest.kind, plugin=self._manifest.name) from None
+
+    async def stop(self, wire: Wire, *, hurry: bool = False) -> None:
+        """Disconnect, and end what was started.
+
+        Args:
+            wire: where the connection lives.
+            hurry: don't wait for what must be asked to end.
+        """
+        if (supervisor := self._supervisor) is not None and not supervisor.over:
+            await wire.wait(functools.partial(supervisor.close, hurry=hurry))
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it may take calls later, if it doesn't now."""
+        return self._supervisor is not None and self._supervisor.goes_on
+
+    @property
+    def runs(self) -> bool:
+        """Whether something of it is left."""
+        return self._supervisor is not None and not self._supervisor.over
+
+    async def _greet(self, line: Line, context: PluginContext) -> None:
+        found = fit(await line.tools(), self._manifest, self._compiled)
+        if found.misfits:
+            raise Lost("it does not fit its kind:" + "".join(f"\n  - {one}" for one in found.misfits))
+        self._tell_once(found.extra, context.logger)
+        self._tools, self._own_inputs = found.tools, found.own_inputs
+        if SETUP in found.tools:
+            await self._set_up(line, context)
+        elif context.config:
+            missing = setup_name(self._compiled.kind, self._manifest)
+            context.logger.warning("its configuration goes nowhere, as its server has no tool %r to take it", missing)
+
+    def _tell_once(self, extra: Sequence[str], logger: logging.Logger) -> None:
+        for name in extra:
+            if name not in self._said:
+                self._said.add(name)
+                logger.info("the tool %r of its server is none of its kind's, and is ignored", name)
+
+    async def _set_up(self, line: Line, context: PluginContext) -> None:
+        answer = await line.call(self._tools[SETUP], {"config": to_json(context.config)}, None)
+        if answer.is_error:
+            raise Lost(str(error_of(answer, "its setup", self._known(SETUP))))
+
+    # Calls
+
+    def bindings(self) -> dict[str, Binding]:
+        """The hooks that it has; before the first connection, all that it may have."""
+        return {
+            hook.name: Binding(self._from_anywhere(hook.name), direct=True)
+            for hook in exposed(self._compiled.kind)
+            if not self._tools or hook.name in self._tools
+        }
+
+    def own_inputs(self) -> Mapping[str, Any]:
+        """For hooks whose inputs each plugin describes itself, the schema that its server lists."""
+        return self._own_inputs
+
+    def _from_anywhere(self, hook: str) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+        function = self.call(hook)
+
+        async def call(payload: Any) -> Any:
+            if self._wire is None:
+                raise self._unavailable("it was never started")
+            return await self._wire.wait(function, payload)
+
+        return call
+
+    def call(self, hook: str) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+        """A function that calls a hook, to be awaited where the connection lives.
+
+        Args:
+            hook: the hook's name.
+        """
+        codec = self._compiled.codecs[hook]
+        expected = Expected.of(codec.hook)
+
+        async def call(payload: Any) -> Any:
+            arguments = plain(payload) if codec.typed else to_json(payload)
+            answer = await self._answer(hook, arguments)
+            if answer.is_error:
+                raise error_of(answer, self._whose, self._known(hook))
+            return value_of(answer, expected)
+
+        return call
+
+    async def _answer(self, hook: str, arguments: dict[str, Any]) -> Any:
+        from dagstack_plugins.runtimes.mcp.limits import TooLong
+        from dagstack_plugins.runtimes.mcp.session import AnswerTooLong, NoAnswer, Refused
+
+        supervisor = self._supervisor
+        line = None if supervisor is None else supervisor.line
+        tool = self._tools.get(hook)
+        if supervisor is None or line is None or tool is None:
+            lacking = (
+                supervisor.why if supervisor is not None and line is None else f"its server has no tool for {hook!r}"
+            )
+            raise self._unavailable(lacking or _ENDED)
+        try:
+            async with asyncio.timeout(self._seconds) as limit:
+                answer = await line.call(tool, arguments, meta_of(current_metadata()))
+        except TimeoutError:
+            if self._limit is None or not limit.expired():
+                raise
+            told = f"the call took longer than {self._limit[1]} = {self._limit[0]:g}"
+            supervisor.missed(line, told)
+            raise TimeoutError(told) from None
+        except NoAnswer as error:
+            supervisor.missed(line, str(error))
+            raise self._unavailable(str(error)) from None
+        except Lost:
+            raise self._unavailable(await supervisor.why_lost()) from None
+        except TooLong as error:
+            self._compiled.codecs[hook].refuse_own_input([Fault("$", f"{error}{_INSTEAD}")], self._manifest.name, "")
+        except AnswerTooLong as error:
+            supervisor.answered(line)
+            self._compiled.codecs[hook].refuse("output", [Fault("$", f"{error}")], self._manifest.name)
+        except Refused as error:
+            supervisor.answered(line)
+            raise PluginError(f"{self._whose} refused the call: {error}", **self._known(hook)) from None
+        supervisor.answered(line)
+        return answer
+
+    @property
+    def _whose(self) -> str:
+        return f"plugin {self._manifest.name!r} of kind {self._manifest.kind!r}"
+
+    def _known(self, hook: str) -> dict[str, str | None]:
+        return {"kind": self._manifest.kind, "plugin": self._manifest.name, "hook": hook}
+
+    def _unavailable(self, reason: str) -> PluginUnavailable:
+        name = self._manifest.name
+        return PluginUnavailable(
+            f"{self._whose} can't be reached: {reason}", reasons={name: reason}, kind=self._manifest.kind, plugin=name
+        )
+
+
+async def _run(supervisor: Supervisor, before: Supervisor | None) -> None:
+    if before is not None and not before.over:  # of a start that failed, and is still tried for
+        await before.close(hurry=True)
+    await supervisor.run()
+
+
+_INSTEAD: Final = "; hand over a path, or a key of the blob store, instead"

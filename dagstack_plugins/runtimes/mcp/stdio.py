@@ -1,0 +1,123 @@
+"""mcp_stdio: a plugin is a program that the host starts, and talks to over its standard streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from dagstack_plugins.manifest import McpStdio
+from dagstack_plugins.runtimes.guarded_process import GuardedProcess, NotStarted, environment
+from dagstack_plugins.runtimes.mcp.limits import LIMIT
+from dagstack_plugins.runtimes.mcp.lines import Incoming, Outgoing
+from dagstack_plugins.runtimes.mcp.session import Session, opened
+from dagstack_plugins.runtimes.mcp.supervisor import Hung, Lost
+
+_LAST_WORDS: Final = 5
+"""Lines of standard error that are told of an end that nobody expected."""
+_ENDING: Final = 0.5
+"""Seconds between the end of a process's output and that of the process, if it ends."""
+_NOISE: Final = 20
+"""Lines that are no messages, which are told; the rest is counted."""
+
+
+@asynccontextmanager
+async def connected(how: McpStdio, folder: Path, logger: logging.Logger) -> AsyncIterator[Session]:
+    """A connection to a program, which is started for it and ended with it.
+
+    Args:
+        how: the manifest's word.
+        folder: the plugin's.
+        logger: where what it writes to standard error goes.
+
+    Raises:
+        Lost: if it can't be started, or doesn't speak MCP.
+    """
+    ear = _Ear(logger)
+    process = await _started(how, folder, ear)
+    incoming = Incoming(process, ear.noise)
+
+    async def broken() -> str:
+        ended = asyncio.ensure_future(process.ended())
+        closed = asyncio.ensure_future(incoming.ended.wait())
+        try:
+            await asyncio.wait([ended, closed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ended], timeout=_ENDING)
+        finally:
+            ended.cancel()
+            closed.cancel()
+        how_it_ended = f"its process {process.how}" if process.returncode is not None else "it closed its output"
+        return how_it_ended + ear.last_words()
+
+    @asynccontextmanager
+    async def streams() -> AsyncIterator[tuple[Incoming, Outgoing]]:
+        yield incoming, Outgoing(process)
+
+    try:
+        async with opened(streams(), broken) as session:
+            yield session
+    except Hung:
+        await process.kill()
+        raise
+    except Lost as error:
+        told = str(error) if not incoming.ended.is_set() else await broken()
+        await process.stop()
+        raise Lost(told) from None
+    except BaseException:
+        await process.kill()
+        raise
+    else:
+        await process.stop()
+
+
+async def _started(how: McpStdio, folder: Path, ear: _Ear) -> GuardedProcess:
+    program = how.command[0]
+    # Without a separator it is looked for in PATH, as everywhere.
+    path = str(folder / program) if os.sep in program else program
+    try:
+        return await GuardedProcess.start(
+            (path, *how.command[1:]),
+            folder / (how.working_dir or ""),
+            environment(how.env, how.inherit_env),
+            ear.hear,
+            LIMIT,
+        )
+    except NotStarted as error:
+        where = path if os.sep in path else "looked for in PATH"
+        raise Lost(f"its command {program!r} ({where}) can't be run: {error}") from None
+
+
+class _Ear:
+    """Takes what a program writes that is no message.
+
+    Args:
+        logger: where that goes.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._last: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._noise = 0
+
+    def hear(self, line: str) -> None:
+        """Take a line of standard error."""
+        self._last.append(line)
+        self._logger.info("%s", line)
+
+    def noise(self, line: str) -> None:
+        """Take a line of standard output that is no message."""
+        self._noise += 1
+        self._last.append(line)
+        if self._noise < _NOISE:
+            self._logger.warning("it wrote to standard output, where only messages go: %s", line)
+        elif self._noise == _NOISE:
+            self._logger.warning("it goes on writing to standard output what is no message; that is not told any more")
+
+    def last_words(self) -> str:
+        """What it wrote last, for messages."""
+        return f"; it wrote last: {' | '.join(self._last)}" if self._last else ""
