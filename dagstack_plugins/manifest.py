@@ -106,7 +106,7 @@ class McpStdio:
     """How a plugin's server is started for the runtime ``mcp_stdio``.
 
     Attributes:
-        command: the program and its arguments.
+        command: the program and its arguments; empty for a server of this package's, which runs the plugin's code.
         working_dir: the folder that the server runs in; ``None`` for the plugin's own.
         env: environment variables that the server gets, with their values.
         inherit_env: names of the host's environment variables that it gets too.
@@ -115,7 +115,7 @@ class McpStdio:
         backoff_sec: seconds before the first restart.
     """
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = ()
     working_dir: str | None = None
     env: dict[str, str] = attrs.field(factory=dict, hash=False)
     inherit_env: tuple[str, ...] = ()

@@ -125,8 +125,11 @@ def examined(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Found
     """
     found = [] if _fits(document) else list(_shape_faults(document))
     table = (_without(document, {path for path, _ in found}) if found else document)["plugin"]
+    wrong = {path for path, _ in found}
     for rule in _RULES:
-        found += [(("plugin", *path), message) for path, message in rule(table)]
+        faults = [(("plugin", *path), message) for path, message in rule(table)]
+        # What is wrong already isn't missing, too.
+        found += [fault for fault in faults if not any(fault[0][: len(path)] == path for path in wrong)]
     return table, found
 
 
@@ -280,9 +283,13 @@ def _runtime_rules(table: Mapping[str, Any]) -> Iterator[Found]:
     for runtime in runtimes:
         if runtime != "in_process" and table.get("in_process_only"):
             yield ("runtime",), f"in_process_only = true refuses {runtime!r}; keep one of the two"
-        if runtime != "in_process" and runtime not in table:
+        # A host starts a server for code that it could run itself.
+        needs_table = runtime != "in_process" and (runtime == "mcp_http" or "in_process" not in runtimes)
+        if needs_table and runtime not in table:
             yield ("runtime",), f"{runtime!r} needs a table [plugin.{runtime}], which is missing"
-    http = table.get("mcp_http")
+    stdio, http = table.get("mcp_stdio"), table.get("mcp_http")
+    if isinstance(stdio, Mapping) and "command" not in stdio and "in_process" not in runtimes:
+        yield ("mcp_stdio", "command"), "is missing; only a plugin that also runs as 'in_process' goes without one"
     if isinstance(http, Mapping) and "auth_header" in http and "auth_secret_env" not in http:
         yield ("mcp_http", "auth_header"), "needs auth_secret_env, the environment variable that holds the secret"
     if "entry_point" in table and runtimes and "in_process" not in runtimes:

@@ -94,12 +94,14 @@ class OwnInput:
         fill: fills its defaults in; ``None`` if it has none.
         properties: those that the schema declares, for messages.
         takes: the same as people read them, in brackets those that may be left out.
+        schema: the schema itself.
     """
 
     validator: jsonschema_rs.Draft202012Validator
     fill: Callable[[Any], Any] | None
     properties: Sequence[str] = ()
     takes: str = ""
+    schema: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 class Link(Protocol):
@@ -122,8 +124,8 @@ class Link(Protocol):
     async def start(self, wire: Any, context: PluginContext, tell: Callable[[str], None]) -> None:
         """Connect."""
 
-    async def stop(self, wire: Any, *, hurry: bool = False) -> None:
-        """Disconnect."""
+    async def stop(self, wire: Any, *, hurry: bool = False) -> bool:
+        """Disconnect; whether it may be started again in this process."""
 
     def bindings(self) -> dict[str, Binding]:
         """How the hooks are called that it has."""

@@ -14,7 +14,6 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from dagstack_plugins.calls import StopChain, bound_metadata
@@ -30,7 +29,7 @@ from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.runtimes.channel import LIMIT, Channel
-from dagstack_plugins.wording import place_of, raised
+from dagstack_plugins.runtimes.told import told_of
 
 
 class Host:
@@ -169,9 +168,9 @@ class Worker:
         own.propagate = False  # the host tells of what fails here
         logging.getLogger().setLevel(given["level"])
         logging.getLogger().addHandler(_HostLog(host))
-        self.registry = PluginRegistry(
-            validate="input" if typed else "off", resource_registry=_resources(given), runtimes=["in_process"]
-        )
+        resources = ResourceRegistry.unpack(given["resources"])
+        validate = "input" if typed else "off"
+        self.registry = PluginRegistry(validate=validate, resource_registry=resources, runtimes=["in_process"])
         if builtin_hookspec(self._manifest.kind) != hookspec:
             self.registry.add_hookspecs(hookspec)
         source = make(*args)
@@ -198,7 +197,7 @@ class Worker:
         """What became of the setup, if it failed."""
         if self.plugin.usable:
             return None
-        return _told_of(self.plugin.error) | {"reason": self.plugin.reason}
+        return told_of(self.plugin.error) | {"reason": self.plugin.reason}
 
     def call(self, hook: str, payload: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Call a hook; what the host is told of that."""
@@ -213,11 +212,11 @@ class Worker:
         except PayloadInvalid as error:
             mine = self._manifest.kind, hook
             if (error.kind, error.hook) != mine or error.plugin not in (None, self._manifest.name):
-                return {"error": _told_of(error)}  # of a call that the plugin made
+                return {"error": told_of(error)}  # of a call that the plugin made
             faults = [[fault.path, fault.message] for fault in error.faults]
             return {"invalid": faults, "message": str(error), "side": error.side}
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: it is one call that failed
-            return {"error": _told_of(error)}
+            return {"error": told_of(error)}
         finally:
             self._lane.pop()
 
@@ -238,47 +237,8 @@ class Worker:
         try:
             self._running.__exit__(None, None, None)
         except Exception:
-            return {"error": _told_of(self.plugin.error), "reason": self.plugin.reason}
+            return {"error": told_of(self.plugin.error), "reason": self.plugin.reason}
         return {"requires_restart": self.plugin.state is PluginState.REQUIRES_RESTART}
-
-
-def _resources(given: Mapping[str, Any]) -> ResourceRegistry:
-    resources = ResourceRegistry()
-    for name, packed in given["resources"].items():
-        value, factory, wraps = pickle.loads(packed)
-        if factory is None:
-            resources.register(name, value)
-        else:
-            resources.register(name, factory=factory, scope="plugin")
-        for wrap in wraps:
-            resources.decorate(name, wrap)
-    return resources
-
-
-def _told_of(error: BaseException | None) -> dict[str, Any]:
-    if error is None:
-        return {}
-    return {
-        "type": type(error).__name__,
-        "message": raised(error),
-        "place": place_of(error),
-        "traceback": _traceback(error),
-    }
-
-
-def _traceback(error: BaseException) -> str:
-    begin = error.__traceback__
-    while begin is not None and begin.tb_frame.f_code.co_filename.startswith((_OURS, "<")):
-        begin = begin.tb_next
-    try:
-        return "".join(traceback.format_exception(error.with_traceback(begin)))[-_LONGEST:]
-    except Exception:  # its own text is code of the plugin
-        return "".join(traceback.format_tb(begin))[-_LONGEST:]
-
-
-_OURS = str(Path(__file__).parent)
-_LONGEST = 100_000
-"""Characters of a traceback, its end."""
 
 
 def _encoded(reply: dict[str, Any]) -> bytes:
@@ -331,7 +291,7 @@ def main(descriptor: int) -> None:
             worker = Worker(pickle.loads(host.next()), host)
             failure = worker.failure()
         except BaseException as error:  # whatever it is, the host is told
-            failure = _told_of(error)
+            failure = told_of(error)
         if hurried.is_set():  # while it was set up
             hurry()
         host.answer({"failed": failure} if failure or worker is None else {"ready": True})

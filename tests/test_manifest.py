@@ -488,7 +488,7 @@ WRONG: list[tuple[dict[Any, Any], str, str]] = [
         "plugin.unit_of_work.idempotency_mode",
         "needs clock and rng in resources.required; missing there: clock",
     ),
-    ({"mcp_stdio": {}}, "plugin.mcp_stdio.command", 'command = ["python", "server.py"]'),
+    ({**MCP_STDIO, "mcp_stdio": {}}, "plugin.mcp_stdio.command", "is missing; only a plugin that also runs as"),
     ({"mcp_stdio": {"command": []}}, "plugin.mcp_stdio.command", "is an empty list"),
     ({"mcp_stdio": {"command": "python server.py"}}, "plugin.mcp_stdio.command", "expected a list"),
     ({"mcp_stdio": {"command": ["x"], "env": {"A": 1}}}, "plugin.mcp_stdio.env.A", "expected a string, found 1 (int)"),
@@ -561,7 +561,7 @@ def test_all_faults_are_told_in_the_order_of_the_document(tmp_path: Path) -> Non
     [plugin]
     name = "Echo"
     kind = "tool"
-    runtime = ["in_process", "mcp_stdio", 7]
+    runtime = ["in_process", "mcp_http", 7]
     depends_on = ["ok", 5, { kind = "tool", name = "x", why = "" }]
     priority = 200
     [plugin.unit_of_work]

@@ -20,6 +20,7 @@ from dagstack_plugins.cli.new import new
 from dagstack_plugins.cli.options import examples
 from dagstack_plugins.cli.output import complain
 from dagstack_plugins.cli.schema import schema
+from dagstack_plugins.cli.serve import serve, serve_host
 from dagstack_plugins.cli.telling import told
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.version import VERSION
@@ -46,7 +47,7 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, dag, test, lock, new, emit, kind, schema):
+for command in (list_plugins, check, graph, kinds, call, dag, serve, serve_host, test, lock, new, emit, kind, schema):
     commands.add_command(command)
 
 

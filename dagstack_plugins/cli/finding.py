@@ -58,6 +58,7 @@ def find(
     *,
     installed: bool = False,
     lock: PluginLock | None = None,
+    runtimes: Sequence[str] | None = None,
     verbose: bool = False,
 ) -> Found:
     """Load all plugins below some folders.
@@ -68,11 +69,12 @@ def find(
         kinds: where more kinds are declared.
         installed: load those of installed distributions too.
         lock: refuse what differs from it.
+        runtimes: where plugins may run; by default wherever they can.
         verbose: let the library log what it refuses, with tracebacks.
     """
     own_stdout()  # from here on, plugins may print
     folders = list(plugins)
-    found = find_kinds([*kinds, *(hookspecs or nearest_kinds(folders or [Path()]))], lock)
+    found = find_kinds([*kinds, *(hookspecs or nearest_kinds(folders or [Path()]))], lock, runtimes)
     with nullcontext() if verbose else quiet_library():
         for folder in folders:
             with suppress(AmbiguousPlugin):  # the first one is kept; the others are among the refused, with this error
@@ -83,9 +85,9 @@ def find(
     return found
 
 
-def find_kinds(paths: Iterable[Path], lock: PluginLock | None = None) -> Found:
+def find_kinds(paths: Iterable[Path], lock: PluginLock | None = None, runtimes: Sequence[str] | None = None) -> Found:
     """Make kinds known, each hookspec file for itself, so that a faulty one stops no other."""
-    registry = PluginRegistry(lock=lock)
+    registry = PluginRegistry(lock=lock, runtimes=runtimes)
     files: list[Path] = []
     faulty: list[HookspecInvalid] = []
     for path in paths:

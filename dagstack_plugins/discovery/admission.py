@@ -34,7 +34,7 @@ from dagstack_plugins.parcels import packed
 from dagstack_plugins.plugin import Link, Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, slips
 from dagstack_plugins.runtimes.installed import RUNTIMES, lacking
-from dagstack_plugins.runtimes.mcp.links import link_of
+from dagstack_plugins.runtimes.mcp.links import is_isolated, link_of
 from dagstack_plugins.schemafaults import schema_sentence
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import dotted, place_of, raised, shown
@@ -107,7 +107,9 @@ def admit(source: Source, manifest: PluginManifest, compiled: CompiledKind, rule
 
 def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, runtime: str, rules: HostRules) -> Plugin:
     if runtime != "in_process":
-        return _linked(source, manifest, link_of(runtime, manifest, compiled), runtime, compiled)
+        isolated = is_isolated(runtime, manifest)
+        recipe = _recipe(source, _alone(manifest), compiled, rules) if isolated else None
+        return _linked(source, manifest, link_of(runtime, manifest, compiled, recipe), runtime, compiled)
     found = source.find(manifest, tuple(compiled.kind.hooks))
     instance = make_instance(found, manifest, source.location)
     schema = manifest.config_schema
@@ -132,7 +134,9 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         package=source.package,
-        recipe=_recipe(source, manifest, compiled, rules) if manifest.execution_model == "process_cpu_bound" else None,
+        recipe=_recipe(source, _for_worker(manifest), compiled, rules)
+        if manifest.execution_model == "process_cpu_bound"
+        else None,
     )
 
 
@@ -165,20 +169,11 @@ def _locked(source: Source, rules: HostRules) -> str | None:
 
 
 def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> bytes:
-    """How a worker process loads the plugin."""
-    # What the host sees to is not done twice: the order of starting, timeouts, and whose turn it is.
-    there = attrs.evolve(
-        manifest,
-        execution_model="sync",
-        depends_on=(),
-        max_concurrency=None,
-        startup_timeout_sec=_AGES,
-        teardown_timeout_sec=_AGES,
-    )
+    """How another process loads the plugin."""
     typed = any(codec.typed for codec in compiled.codecs.values())
     try:
         kind = compiled.kind.file or compiled.kind
-        return packed((*source.elsewhere(), there, kind, typed, _locked(source, rules)))
+        return packed((*source.elsewhere(), manifest, kind, typed, _locked(source, rules)))
     except Exception as error:
         raise PluginLoadError(
             f"{source.location}: a worker process can't load it: {raised(error)}; a plugin that says process_cpu_bound "
@@ -187,6 +182,18 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
             kind=manifest.kind,
             plugin=manifest.name,
         ) from error
+
+
+def _for_worker(manifest: PluginManifest) -> PluginManifest:
+    """The manifest as a worker process gets it: what the host sees to is not done twice."""
+    there = attrs.evolve(manifest, execution_model="sync", depends_on=(), max_concurrency=None)
+    return attrs.evolve(there, startup_timeout_sec=_AGES, teardown_timeout_sec=_AGES)
+
+
+def _alone(manifest: PluginManifest) -> PluginManifest:
+    """The manifest as an isolated plugin's process gets it."""
+    there = attrs.evolve(manifest, runtime=("in_process",), depends_on=(), max_concurrency=None, call_timeout_sec=None)
+    return attrs.evolve(there, startup_timeout_sec=_AGES, teardown_timeout_sec=_AGES)
 
 
 def check_trust(source: Source, manifest: PluginManifest, rules: HostRules) -> None:
@@ -244,20 +251,17 @@ def _wants_this(core_version: str) -> bool:
 def _runtime(source: Source, manifest: PluginManifest, compiled: CompiledKind, rules: HostRules) -> str:
     wanted = rules.runtime_for.get(manifest.key)
     order = [wanted] if wanted else list(rules.runtimes)
-    only_here = _only_in_process(source, compiled)
-    if only_here is not None:
-        order = [runtime for runtime in order if runtime == "in_process"]
-    if isinstance(source, ManifestSource):  # there is no code
-        order = [runtime for runtime in order if runtime != "in_process"]
-    allowed = [runtime for runtime in order if runtime in manifest.runtime]
-    chosen = next((runtime for runtime in allowed if lacking(runtime) is None), None)
+    hindrances = {runtime: _hindrance(runtime, source, manifest, compiled) for runtime in order}
+    possible = [runtime for runtime in order if hindrances[runtime] is None]
+    chosen = next((runtime for runtime in possible if runtime in manifest.runtime), None)
     if chosen is None:
-        why = only_here or "; ".join(told for runtime in allowed if (told := lacking(runtime)))
+        why = dict.fromkeys(told for runtime, told in hindrances.items() if told and runtime in manifest.runtime)
         raise RuntimeNotSupported(
-            f"plugin {manifest.name!r} of kind {manifest.kind!r} runs as {', '.join(manifest.runtime)}, "
-            f"but this host runs {', '.join(order) or 'nothing'}" + (f": {why}" if why else ""),
+            f"plugin {manifest.name!r} of kind {manifest.kind!r} runs as {', '.join(manifest.runtime)}, but this host "
+            f"runs {', '.join(possible) or 'nothing'}{' of this kind' if why else ''}"
+            + "".join(f"; {one}" for one in why),
             allowed=manifest.runtime,
-            available=order,
+            available=possible,
             kind=manifest.kind,
             plugin=manifest.name,
         )
@@ -273,8 +277,10 @@ def _runtime(source: Source, manifest: PluginManifest, compiled: CompiledKind, r
     return chosen
 
 
-def _only_in_process(source: Source, compiled: CompiledKind) -> str | None:
-    """Why a plugin can't run elsewhere; ``None`` if it can."""
+def _hindrance(runtime: str, source: Source, manifest: PluginManifest, compiled: CompiledKind) -> str | None:
+    """Why a plugin can't run so, wherever it says that it can; ``None`` if it can."""
+    if runtime == "in_process":
+        return "there is a manifest, and no code" if isinstance(source, ManifestSource) else None
     kind = compiled.kind
     if kind.in_process_only:
         return "plugins of this kind run in process, as its hookspec says (in_process_only)"
@@ -285,7 +291,9 @@ def _only_in_process(source: Source, compiled: CompiledKind) -> str | None:
         return "its kind has no hook that other processes can offer (mcp_exposed: false)"
     if source.place is None:
         return "what the host registers itself runs in process"
-    return None
+    if manifest.unit_of_work.checkpointable and is_isolated(runtime, manifest):
+        return "its checkpoints don't reach its host from there; execution_model = 'process_cpu_bound' isolates it too"
+    return lacking(runtime)
 
 
 def _no_processes(compiled: CompiledKind) -> str | None:

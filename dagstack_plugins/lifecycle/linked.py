@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun
@@ -72,20 +72,24 @@ def _take(plugin: Plugin, link: Link) -> None:
     plugin.implementations.clear()
 
 
-async def stop_link(plugin: Plugin, wire: Wire, guard: Guard, limit: Limit) -> None:
+async def stop_link(plugin: Plugin, wire: Wire, guard: Guard, limit: Limit) -> Any:
     """Disconnect from a plugin, and end what was started for it.
 
+    Returns:
+        What its ``teardown`` returned: ``False`` asks for a new process.
+
     Raises:
+        PluginError: if its teardown fails there.
         Overrun: if it takes too long; it is ended all the same.
     """
     link = plugin.link
     assert link is not None
 
-    async def stop() -> None:
-        await link.stop(wire)
+    async def stop() -> bool:
+        return await link.stop(wire)
 
     try:
-        await guard.run(stop, (), limit, "teardown")
+        return await guard.run(stop, (), limit, "teardown")
     except (Overrun, Abandoned) as error:
         await link.stop(wire, hurry=True)
         if isinstance(error, Abandoned):

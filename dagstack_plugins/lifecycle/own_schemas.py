@@ -63,7 +63,7 @@ def _own_input(plugin: Plugin, source: str, answer: Any) -> OwnInput:
         declared = tuple(given) if isinstance(given, dict) else ()
         required = schema.get("required", ())
         takes = ", ".join(name if name in required else f"[{name}]" for name in declared)
-        return OwnInput(config_validator(schema), filler(schema), declared, takes)
+        return OwnInput(config_validator(schema), filler(schema), declared, takes, schema)
     except NotJson as error:
         raise _no_schema(plugin, source, f"{dotted(error.path)} {error}") from None
     except jsonschema_rs.ValidationError as error:

@@ -256,8 +256,7 @@ async def _torn_down(
         if plugin.workers is not None:
             said = await stop_in_process(plugin, guard, limit)
         elif plugin.link is not None:
-            said = None
-            await stop_link(plugin, home.wire, guard, limit)
+            said = await stop_link(plugin, home.wire, guard, limit)
         else:
             said = await _run(plugin, "teardown", guard, limit)
         if overrun is not None:

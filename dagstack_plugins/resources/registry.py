@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import warnings
 from typing import TYPE_CHECKING, Any, get_args, overload
 
@@ -17,6 +18,8 @@ from dagstack_plugins.resources.travel import packed_resources
 from dagstack_plugins.wording import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dagstack_plugins.resources.offers import Factory, Maker, Wrap
     from dagstack_plugins.resources.protocols import Borrower
 
@@ -165,6 +168,24 @@ class ResourceRegistry:
             PluginUnavailable: one can't go there.
         """
         return packed_resources(manifest, lent, self._offers, worker)
+
+    @classmethod
+    def unpack(cls, parcels: Mapping[str, bytes]) -> ResourceRegistry:
+        """What ``pack`` made, in the process that it was made for.
+
+        Args:
+            parcels: by name.
+        """
+        resources = cls()
+        for name, parcel in parcels.items():
+            value, factory, wraps = pickle.loads(parcel)
+            if factory is None:
+                resources.register(name, value)
+            else:
+                resources.register(name, factory=factory, scope="plugin")
+            for wrap in wraps:
+                resources.decorate(name, wrap)
+        return resources
 
     def close(self) -> None:
         """Close all that needs it, newest first; twice does no harm.

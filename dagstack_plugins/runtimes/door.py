@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Final, Generic, TypeVar
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from dagstack_plugins.errors import DispatchMismatch, PluginUnavailable
 
@@ -27,6 +30,7 @@ class Door:
     def __init__(self, absent: str) -> None:
         self._absent = absent
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Post] = weakref.WeakKeyDictionary()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -59,19 +63,39 @@ class Door:
         Raises:
             PluginUnavailable: if the loop doesn't run, or ends before there is an answer.
         """
-        if asyncio.get_running_loop() is self._loop:
+        here = asyncio.get_running_loop()
+        if here is self._loop:
             return await function(*args)
-        errand = self._errand(function, args)
+        answer: asyncio.Future[T] = here.create_future()
+        back = self._post_to(here)
+
+        def settle(task: asyncio.Task[T]) -> None:
+            with suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
+                back.send(lambda: _hand_over(task, answer))
+
+        errand = self._errand(function, args, settle)
+        errand.begin()
+        watch = here.call_later(_LOOK, self._look, errand, answer)
         try:
-            with errand.looked_after():
-                errand.begin()
-                return await asyncio.wrap_future(errand.future)
+            return await answer
         except asyncio.CancelledError:
+            errand.give_up()
             # Our own task was cancelled, or the loop ended under the call; only the second is an answer.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             raise _gone() from None
+        finally:
+            watch.cancel()
+
+    def _look(self, errand: _Errand, answer: asyncio.Future[Any]) -> None:
+        """Look now and then, from the loop of who waits; loops tell nobody that they end."""
+        if answer.done():
+            return
+        if errand.is_lost():
+            answer.cancel()
+        else:
+            answer.get_loop().call_later(_LOOK, self._look, errand, answer)
 
     def block(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run ``function(*args)`` on the loop and block until it is done.
@@ -81,52 +105,117 @@ class Door:
             PluginUnavailable: if the loop doesn't run, or ends before there is an answer.
         """
         self.refuse_here()
-        errand = self._errand(function, args)
+        answer: concurrent.futures.Future[T] = concurrent.futures.Future()
+        errand = self._errand(function, args, lambda task: _hand_over(task, answer))
         try:
             errand.begin()
-            return errand.result()
+            while True:
+                try:
+                    return answer.result(_LOOK)
+                except TimeoutError:
+                    if answer.done():  # just now, or it is the plugin's own
+                        return answer.result()
+                    if errand.is_lost():
+                        answer.cancel()
         except concurrent.futures.CancelledError:
             raise _gone() from None
         except BaseException:
-            errand.future.cancel()  # an interrupted caller takes the call along; one that ended is beyond cancelling
+            errand.give_up()  # an interrupted caller takes the call along; one that ended is beyond cancelling
             raise
 
-    def _errand(self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...]) -> _Errand[T]:
-        if self._loop is None or not self._loop.is_running():
+    def _errand(
+        self,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        args: tuple[Any, ...],
+        settle: Callable[[asyncio.Task[T]], None],
+    ) -> _Errand:
+        loop = self._loop
+        if loop is None or not loop.is_running():
             raise PluginUnavailable(self._absent)
-        return _Errand(self._loop, function, args, self._absent)
+        return _Errand(self._post_to(loop), function, args, settle, self._absent)
+
+    def _post_to(self, loop: asyncio.AbstractEventLoop) -> _Post:
+        post = self._posts.get(loop)
+        return self._posts.setdefault(loop, _Post(loop)) if post is None else post
 
 
-class _Errand(Generic[T]):
+class _Post:
+    """Messages to a loop from other threads: many that come together wake it once.
+
+    Args:
+        loop: the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._told = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, while there is one."""
+        return self._loop()
+
+    def send(self, message: Callable[[], None]) -> None:
+        """Run a function on the loop.
+
+        Raises:
+            RuntimeError: if the loop is closed.
+        """
+        self._waiting.append(message)
+        if not self._told:
+            self._told = True
+            try:
+                loop = self._loop()
+                if loop is None:
+                    raise RuntimeError("the loop is gone")
+                loop.call_soon_threadsafe(self._deliver)
+            except BaseException:
+                self._told = False
+                raise
+
+    def _deliver(self) -> None:
+        self._told = False  # first: what comes from now on wakes it again
+        while self._waiting:
+            try:
+                message = self._waiting.popleft()
+            except IndexError:
+                return
+            message()
+
+
+class _Errand:
     """A coroutine for a loop in another thread, which may end without ever having looked at it.
 
     ``asyncio.run_coroutine_threadsafe`` would hand out its future only after the loop got the coroutine: a caller that
     is interrupted in between could not take it back.
 
     Args:
-        loop: the loop.
+        post: the way to the loop.
         function: makes the coroutine, on that loop.
         args: its arguments.
+        settle: is told of its task's end, on that loop.
         absent: what to tell if the loop is closed.
-
-    Attributes:
-        future: what the caller waits for, and cancels if it gives up.
     """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
-        function: Callable[..., Coroutine[Any, Any, T]],
+        post: _Post,
+        function: Callable[..., Coroutine[Any, Any, Any]],
         args: tuple[Any, ...],
+        settle: Callable[[asyncio.Task[Any]], None],
         absent: str,
     ) -> None:
-        self.future: concurrent.futures.Future[T] = concurrent.futures.Future()
-        self._loop = loop
+        self._post = post
         self._function = function
         self._args = args
+        self._settle = settle
         self._absent = absent
-        self._coroutine: Coroutine[Any, Any, T] | None = None
-        self._task: asyncio.Task[T] | None = None
+        # Context variables follow.
+        self._context = contextvars.copy_context()
+        self._given_up = False
+        self._coroutine: Coroutine[Any, Any, Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     def begin(self) -> None:
         """Hand it over.
@@ -134,71 +223,50 @@ class _Errand(Generic[T]):
         Raises:
             PluginUnavailable: if the loop is closed.
         """
-        self.future.add_done_callback(self._taken_back)
         try:
-            # The callback runs in a copy of the caller's context, so context variables follow.
-            self._loop.call_soon_threadsafe(self._start)
+            self._post.send(self._start)
         except RuntimeError:
             raise PluginUnavailable(self._absent) from None
 
     def _start(self) -> None:
-        if not self.future.done():
+        loop = self._post.loop
+        if not self._given_up and loop is not None:
             self._coroutine = self._function(*self._args)
-            self._task = self._loop.create_task(self._coroutine)
+            self._task = loop.create_task(self._coroutine, context=self._context)
             self._task.add_done_callback(self._settle)
 
-    def _settle(self, task: asyncio.Task[T]) -> None:
-        error = None if task.cancelled() else task.exception()
-        with suppress(concurrent.futures.InvalidStateError):  # the caller gave up, just now
-            if task.cancelled():
-                self.future.cancel()
-            elif error is not None:
-                self.future.set_exception(error)
-            else:
-                self.future.set_result(task.result())
-
-    def _taken_back(self, future: concurrent.futures.Future[T]) -> None:
-        if future.cancelled():
-            with suppress(RuntimeError):  # the loop is closed, and has cancelled it
-                self._loop.call_soon_threadsafe(self._cancel)
+    def give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self._given_up = True
+        with suppress(RuntimeError):  # the loop is closed, and has cancelled it
+            self._post.send(self._cancel)
 
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def result(self) -> T:
-        """Block until there is one, or the loop has ended."""
-        while True:
-            try:
-                return self.future.result(_LOOK)
-            except TimeoutError:
-                if self.future.done():  # just now, or it is the plugin's own
-                    return self.future.result()
-                self._look()
-
-    @contextmanager
-    def looked_after(self) -> Iterator[None]:
-        """Look now and then, from the running loop, while the future is awaited."""
-        here = asyncio.get_running_loop()
-
-        def look_again() -> None:
-            self._look()
-            self._looking = here.call_later(_LOOK, look_again)
-
-        self._looking = here.call_later(_LOOK, look_again)
-        try:
-            yield
-        finally:
-            self._looking.cancel()
-
-    def _look(self) -> None:
-        """Give up where nobody is left who would answer; loops tell nobody that they end."""
-        if self._loop.is_running():
-            return
-        self.future.cancel()
+    def is_lost(self) -> bool:
+        """Whether nobody is left who would answer."""
+        loop = self._post.loop
+        if loop is not None and loop.is_running():
+            return False
         coroutine = self._coroutine
-        if self._loop.is_closed() and coroutine and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+        closed = loop is None or loop.is_closed()
+        if closed and coroutine and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
             coroutine.close()  # its task was made after all others were cancelled, and never ran
+        return True
+
+
+def _hand_over(task: asyncio.Task[T], answer: asyncio.Future[T] | concurrent.futures.Future[T]) -> None:
+    """What a task ended with is what its caller gets; one who gave up, just now, gets nothing."""
+    error = None if task.cancelled() else task.exception()
+    with suppress(asyncio.InvalidStateError, concurrent.futures.InvalidStateError):
+        if task.cancelled():
+            answer.cancel()
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
 
 
 def _gone() -> PluginUnavailable:

@@ -18,8 +18,6 @@ from typing import Final, Self
 from dagstack_plugins.wording import one_line
 
 _GUARDIAN: Final = str(Path(__file__).with_name("guardian.py"))
-_PATIENCE: Final = 2.0
-"""Seconds between closing a process's input and SIGTERM."""
 _LAST_CHANCE: Final = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _REAPED: Final = 1.0
@@ -187,12 +185,16 @@ class GuardedProcess:
         """Wait until it has ended, and all of its group."""
         await self._ended.wait()
 
-    async def stop(self) -> None:
-        """End it: its input is closed, then it is asked, then it and all of its group are killed."""
+    async def stop(self, farewell: float) -> None:
+        """End it: its input is closed, then it is asked, then it and all of its group are killed.
+
+        Args:
+            farewell: seconds between the first and the second.
+        """
         try:
             with suppress(OSError, RuntimeError):
                 self.stdin.close()
-            if not await self._ends_within(_PATIENCE):
+            if not await self._ends_within(farewell):
                 self._order(b"t")
                 if not await self._ends_within(_LAST_CHANCE):
                     self._order(b"k")

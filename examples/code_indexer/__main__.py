@@ -56,7 +56,7 @@ def index(options: argparse.Namespace) -> int:
     """Bring the index up to date and show what is in it."""
     _make_folder(options.index)
     report = Report(Console(soft_wrap=False))
-    with gathered_warnings() as warnings, plugins(options.index, options.plugins) as registry:
+    with gathered_warnings() as warnings, plugins(options.index, options.plugins, options.isolate) as registry:
         warnings.clear()  # the start's are about plugins that are left out, which are listed with their reasons
         run = _update(registry, options)
         tables, failed = _measure(registry)
@@ -75,7 +75,7 @@ def search(options: argparse.Namespace) -> int:
     if not options.index.is_dir():
         print(f"code_indexer: no index at {options.index}; make one: {PROGRAM} {options.root}", file=sys.stderr)
         return UNANSWERED
-    with gathered_warnings(), plugins(options.index, options.plugins) as registry:
+    with gathered_warnings(), plugins(options.index, options.plugins, options.isolate) as registry:
         matches = registry.get_plugin("index_store").search(word=options.word).matches
     word = options.word.casefold()
     matches.sort(key=lambda match: match.name.casefold().rpartition(".")[2] != word)

@@ -33,6 +33,13 @@ def understand(arguments: list[str]) -> argparse.Namespace:
         default=[],
         help="a folder of more plugins; may be repeated",
     )
+    parser.add_argument(
+        "--isolate",
+        metavar="KIND/NAME",
+        action="append",
+        default=[],
+        help="run this plugin in a process of its own (index_store/sqlite); needs the extra `mcp`; may be repeated",
+    )
     options = parser.parse_args(arguments[searching:])
     for folder in (options.root, *options.plugins):
         if not folder.is_dir():

@@ -17,17 +17,18 @@ HERE = Path(__file__).resolve().parent
 
 
 @contextmanager
-def plugins(index: Path, folders: Sequence[Path] = ()) -> Iterator[PluginRegistry]:
+def plugins(index: Path, folders: Sequence[Path] = (), isolated: Sequence[str] = ()) -> Iterator[PluginRegistry]:
     """A registry with all plugins found and started; they are stopped at the end.
 
     Args:
         index: the folder where the index lies.
         folders: where to look for plugins beside those that come with the program.
+        isolated: kind/name of those that run in a process of their own.
 
     Yields:
         The registry.
     """
-    registry = PluginRegistry()
+    registry = PluginRegistry(runtime_for=dict.fromkeys(map(_kind_and_name, isolated), "mcp_stdio"))
     registry.add_hookspecs(HERE / "kinds")
     for folder in (HERE / "plugins", *folders):
         with suppress(AmbiguousPlugin):  # of two with one name the first stays; the other is among those left out
@@ -37,6 +38,11 @@ def plugins(index: Path, folders: Sequence[Path] = ()) -> Iterator[PluginRegistr
             yield registry
     except TeardownErrors as error:  # the work is done by then
         logger.warning("%s", error)
+
+
+def _kind_and_name(label: str) -> tuple[str, str]:
+    kind, _, name = label.partition("/")
+    return kind, name
 
 
 def _configuration(registry: PluginRegistry, index: Path) -> dict[str, dict[str, Any]]:

@@ -725,3 +725,25 @@ def test_the_readme_does_what_it_says(tmp_path):
 
 def without_line_numbers(text: str) -> str:
     return re.sub(r":\d+ ", ":0 ", text)
+
+
+@posix_only
+def test_a_store_in_a_process_of_its_own_keeps_the_same(tmp_path: Path) -> None:
+    shutil.copytree(PROGRAM, tmp_path / "code", ignore=shutil.ignore_patterns(".code_index", "__pycache__"))
+    found = {}
+    for how in ([], ["--isolate", "index_store/sqlite"]):
+        index = tmp_path / ("isolated" if how else "here")
+        done = run(tmp_path / "code", "--index", index, *how)
+        assert summary(done)["broken"] == 0
+        words = run("search", "plugins", "--root", tmp_path / "code", "--index", index, *how).stdout
+        again = run(tmp_path / "code", "--index", index, *how)
+        assert summary(again)["indexed"] == 0
+        found[bool(how)] = contents(index, "sqlite"), words, summary(done)
+    assert found[True] == found[False]
+    assert len(found[True][0]) > 20
+
+
+def test_one_that_runs_in_process_alone_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.py").touch()
+    done = run(tmp_path, "--isolate", "index_store/jsonl")
+    assert "plugin 'jsonl' of kind 'index_store' runs as in_process, but this host runs" in done.stdout + done.stderr

@@ -79,17 +79,20 @@ class CarefulClient(httpx2.AsyncClient):
 
 def _bound(request: httpx2.Request) -> None:
     """How long a request may wait for the next byte: a stream of events may be silent for as long as it likes."""
-    timeout = dict(request.extensions.get("timeout", {}))
     if request.method == "GET":
-        timeout["read"] = None
+        request.extensions["timeout"] = {**request.extensions.get("timeout", {}), "read": None}
     elif request.method == "DELETE":
-        timeout = dict.fromkeys(("connect", "read", "write", "pool"), _GOODBYE)
-    request.extensions = {**request.extensions, "timeout": timeout}
+        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), _GOODBYE)
 
 
 async def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """An answer that has come whole."""
     parts, length = [], 0
     try:
+        if _is_short(response):
+            await response.aread()
+            refused = response.is_error and not _is_error(response.content)
+            return _failed(request, *_of_status(response)) if refused else response
         async for part in response.aiter_bytes():
             parts.append(part)
             length += len(part)
@@ -106,6 +109,12 @@ async def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Re
         return _failed(request, *_of_status(response))
     headers = {name: response.headers[name] for name in ("content-type", _SESSION) if name in response.headers}
     return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+
+def _is_short(response: httpx2.Response) -> bool:
+    """Whether it says so itself: that is what it is cut at."""
+    length = response.headers.get("content-length", "")
+    return length.isdigit() and int(length) <= LIMIT and "content-encoding" not in response.headers
 
 
 def _is_error(body: bytes) -> bool:

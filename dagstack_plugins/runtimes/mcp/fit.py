@@ -14,7 +14,7 @@ from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.runtimes.mcp.results import RESULT, Expected
-from dagstack_plugins.runtimes.mcp.tools import SETUP, exposed, setup_name, tool_name
+from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, exposed, own_name, tool_name
 from dagstack_plugins.wording import dotted, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Fit:
     """What a server offers of a kind.
 
     Attributes:
-        tools: the hooks that it has, with their tools; ``setup`` among them, if it has that tool.
+        tools: the hooks that it has, with their tools; ``setup`` and ``teardown`` among them, if it has those.
         misfits: why it can't be used; empty if it can.
         extra: tools that are none of the kind's.
         own_inputs: for hooks whose inputs each plugin describes itself, what its tool says of them.
@@ -68,8 +68,9 @@ def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind)
     if not found and not misfits:
         names = ", ".join(tool_name(hook, manifest) for hook in exposed(kind))
         misfits.append(f"it has none of the tools {names}")
-    if offered.pop(setup := setup_name(kind, manifest), None) is not None:
-        found[SETUP] = setup
+    for word in (SETUP, TEARDOWN):
+        if offered.pop(name := own_name(word, kind, manifest), None) is not None:
+            found[word] = name
     return Fit(found, misfits, list(offered), own)
 
 

@@ -22,7 +22,7 @@ from dagstack_plugins.runtimes.mcp.session import Session, opened
 from dagstack_plugins.runtimes.mcp.supervisor import Lost
 from dagstack_plugins.wording import raised
 
-_CONNECTIONS: Final = 100
+_CONNECTIONS: Final = 20
 """Connections that are kept for the next call."""
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 

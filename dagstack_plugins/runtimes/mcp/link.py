@@ -24,7 +24,7 @@ from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.runtimes.mcp.fit import fit
 from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, value_of
 from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy, Supervisor
-from dagstack_plugins.runtimes.mcp.tools import SETUP, exposed, setup_name
+from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, exposed, own_name
 from dagstack_plugins.runtimes.wire import Wire
 
 Tell = Callable[[str], None]
@@ -40,6 +40,7 @@ class Link:
         policy: how it is reached.
         limit: seconds that a call may take, and the manifest's field that says so.
         patience: seconds that a start may take.
+        given: what the tool ``setup`` is called with; by default the configuration, as JSON.
 
     Attributes:
         patience: see above.
@@ -52,8 +53,10 @@ class Link:
         policy: Callable[[PluginContext], Policy],
         limit: tuple[float, str] | None,
         patience: float,
+        given: Callable[[PluginContext], dict[str, Any]] = lambda context: {"config": to_json(context.config)},
     ) -> None:
         self.patience = patience
+        self._given = given
         self._manifest = manifest
         self._compiled = compiled
         self._policy = policy
@@ -92,15 +95,38 @@ class Link:
         except Lost as error:
             raise PluginUnavailable(str(error), kind=self._manifest.kind, plugin=self._manifest.name) from None
 
-    async def stop(self, wire: Wire, *, hurry: bool = False) -> None:
+    async def stop(self, wire: Wire, *, hurry: bool = False) -> bool:
         """Disconnect, and end what was started.
 
         Args:
             wire: where the connection lives.
             hurry: don't wait for what must be asked to end.
+
+        Returns:
+            Whether the plugin may be started again in this process.
+
+        Raises:
+            PluginError: if its teardown failed; it was ended all the same.
         """
-        if (supervisor := self._supervisor) is not None and not supervisor.over:
+        if (supervisor := self._supervisor) is None or supervisor.over:
+            return True
+        try:
+            return hurry or await wire.wait(self._tear_down, supervisor)
+        finally:
             await wire.wait(functools.partial(supervisor.close, hurry=hurry))
+
+    async def _tear_down(self, supervisor: Supervisor) -> bool:
+        line = supervisor.line
+        if line is None or TEARDOWN not in self._tools:
+            return True
+        try:
+            answer = await line.call(self._tools[TEARDOWN], {}, None)
+        except Exception as error:
+            raise PluginError(f"its teardown got no answer: {error}", **self._known(TEARDOWN)) from None
+        if answer.is_error:
+            raise error_of(answer, "its teardown", self._known(TEARDOWN))
+        said = answer.structured_content
+        return not (isinstance(said, dict) and said.get("requires_restart") is True)
 
     @property
     def goes_on(self) -> bool:
@@ -121,7 +147,7 @@ class Link:
         if SETUP in found.tools:
             await self._set_up(line, context)
         elif context.config:
-            missing = setup_name(self._compiled.kind, self._manifest)
+            missing = own_name(SETUP, self._compiled.kind, self._manifest)
             context.logger.warning("its configuration goes nowhere, as its server has no tool %r to take it", missing)
 
     def _tell_once(self, extra: Sequence[str], logger: logging.Logger) -> None:
@@ -131,7 +157,9 @@ class Link:
                 logger.info("the tool %r of its server is none of its kind's, and is ignored", name)
 
     async def _set_up(self, line: Line, context: PluginContext) -> None:
-        answer = await line.call(self._tools[SETUP], {"config": to_json(context.config)}, None)
+        # In a thread: what is lent to the plugin may have to be made for it.
+        given = await asyncio.to_thread(self._given, context)
+        answer = await line.call(self._tools[SETUP], given, None)
         if answer.is_error:
             raise Lost(str(error_of(answer, "its setup", self._known(SETUP))))
 

@@ -2,30 +2,95 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
+import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any, Final
+
+import attrs
 
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginLoadError, PluginUnavailable
 from dagstack_plugins.kinds.compile import CompiledKind
-from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.manifest import McpStdio, PluginManifest
+from dagstack_plugins.parcels import packed
 from dagstack_plugins.runtimes.mcp.link import Link
-from dagstack_plugins.runtimes.mcp.supervisor import Line, Policy
+from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy
+from dagstack_plugins.wording import raised
+
+_BOOT: Final = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from dagstack_plugins.serving.isolated import main
+main(sys.argv[2])
+"""
+"""The program of an isolated plugin's process; its arguments are the host's path, and the recipe."""
+_LONGEST: Final = 100_000
+"""Characters of an argument; Linux takes 131,072."""
 
 
-def link_of(runtime: str, manifest: PluginManifest, compiled: CompiledKind) -> Link:
+def is_isolated(runtime: str, manifest: PluginManifest) -> bool:
+    """Whether a plugin's own code runs in a process that the host starts for it.
+
+    Args:
+        runtime: where it runs.
+        manifest: the plugin's.
+    """
+    return runtime == "mcp_stdio" and (manifest.mcp_stdio is None or not manifest.mcp_stdio.command)
+
+
+def link_of(runtime: str, manifest: PluginManifest, compiled: CompiledKind, recipe: bytes | None) -> Link:
     """The link to a plugin.
 
     Args:
         runtime: ``mcp_stdio`` or ``mcp_http``.
         manifest: the plugin's.
         compiled: its kind.
+        recipe: how its code is loaded, if it is isolated.
     """
-    return (_stdio_link if runtime == "mcp_stdio" else _http_link)(manifest, compiled)
+    if runtime == "mcp_http":
+        return _http_link(manifest, compiled)
+    how = manifest.mcp_stdio or McpStdio()
+    if recipe is None:
+        return _stdio_link(manifest, compiled, how)
+    argument = base64.b64encode(recipe).decode()
+    if len(argument) > _LONGEST:
+        raise PluginLoadError(
+            f"{manifest.file}: manifest and kind take {len(argument)} characters, too many to start a process with; "
+            "declare the kind in a file",
+            kind=manifest.kind,
+            plugin=manifest.name,
+        )
+    path = json.dumps([os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)])  # noqa: PTH100
+    # -P: the working directory is no place to import from, unless the host's own path says so.
+    how = attrs.evolve(how, command=(sys.executable, "-P", "-c", _BOOT, path, argument))
+
+    def given(context: PluginContext) -> dict[str, Any]:
+        return {"given": base64.b64encode(_given(manifest, context)).decode()}
+
+    return _stdio_link(manifest, compiled, how, given=given, farewell=manifest.teardown_timeout_sec)
 
 
-def _stdio_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:
-    how = manifest.mcp_stdio
-    assert how is not None
+def _given(manifest: PluginManifest, context: PluginContext) -> bytes:
+    """What an isolated plugin is set up with."""
+    try:
+        config = packed(context.config)
+    except Exception as error:
+        raise Lost(f"its configuration can't go to another process: {raised(error)}; give it plain values") from error
+    label = f"{manifest.kind}/{manifest.name}"
+    try:
+        resources = context.registry.resource_registry.pack(manifest, context.resources, label)
+    except PluginUnavailable as error:
+        raise Lost(str(error)) from error
+    return packed({"config": config, "resources": resources, "level": context.logger.getEffectiveLevel()})
+
+
+def _stdio_link(
+    manifest: PluginManifest, compiled: CompiledKind, how: McpStdio, *, farewell: float = 2.0, **given: Any
+) -> Link:
     folder = manifest.folder or Path.cwd()
     patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
     if how.startup_timeout_sec is not None:
@@ -36,11 +101,12 @@ def _stdio_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:
         from dagstack_plugins.runtimes.mcp.stdio import connected
 
         def connect() -> AbstractAsyncContextManager[Line]:
-            return connected(how, folder, context.logger)
+            return connected(how, folder, context.logger, farewell=farewell)
 
         return Policy(connect, patience, field, restarts=how.max_restarts, backoff=how.backoff_sec, waits=False)
 
-    return Link(manifest, compiled, policy, None if seconds is None else (seconds, "call_timeout_sec"), patience)
+    limit = None if seconds is None else (seconds, "call_timeout_sec")
+    return Link(manifest, compiled, policy, limit, patience, **given)
 
 
 def _http_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from dagstack_plugins.calls import STOP_CHAIN
-from dagstack_plugins.errors import PluginError
+from dagstack_plugins.errors import Fault, PayloadInvalid, PluginError
 from dagstack_plugins.kinds.model import Hook
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _value(answer: CallToolResult, expected: Expected) -> Any:
         return text
 
 
-def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]) -> PluginError:
+def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]) -> PluginError | PayloadInvalid:
     """The error of an answer that is a failure.
 
     Args:
@@ -99,6 +99,8 @@ def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]
     told = (answer.meta or {}).get(ERROR)
     if not isinstance(told, dict):
         told = {"message": _text(answer) or "it says nothing more"}
+    if (invalid := _invalid(told, known)) is not None:
+        return invalid
     kind, trace = told.get("type"), told.get("traceback")
     what = f"{kind}: {told.get('message')}" if kind else str(told.get("message"))
     error = PluginError(
@@ -110,6 +112,20 @@ def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]
     if error.remote_traceback:
         error.add_note(f"there:\n{error.remote_traceback}")
     return error
+
+
+def _invalid(told: Mapping[str, Any], known: Mapping[str, str | None]) -> PayloadInvalid | None:
+    """A payload of this very call that was refused there, as a Python plugin's own process tells of it."""
+    mine = (known["kind"], known["hook"])
+    if (told.get("kind"), told.get("hook")) != mine or told.get("plugin") not in (None, known["plugin"]):
+        return None
+    given = told.get("faults")
+    pairs = [pair for pair in given if isinstance(pair, list) and len(pair) == 2] if isinstance(given, list) else []
+    faults = [Fault(str(path), str(message)) for path, message in pairs]
+    if told.get("type") != "PayloadInvalid" or not faults:
+        return None
+    side = "output" if told.get("side") == "output" else "input"
+    return PayloadInvalid(str(told.get("message")), side=side, path=faults[0].path, faults=faults, **known)
 
 
 def _text(answer: CallToolResult) -> str:

@@ -27,13 +27,16 @@ _NOISE: Final = 20
 
 
 @asynccontextmanager
-async def connected(how: McpStdio, folder: Path, logger: logging.Logger) -> AsyncIterator[Session]:
+async def connected(
+    how: McpStdio, folder: Path, logger: logging.Logger, *, farewell: float = 2.0
+) -> AsyncIterator[Session]:
     """A connection to a program, which is started for it and ended with it.
 
     Args:
         how: the manifest's word.
         folder: the plugin's.
         logger: where what it writes to standard error goes.
+        farewell: seconds between the end of its input and SIGTERM.
 
     Raises:
         Lost: if it can't be started, or doesn't speak MCP.
@@ -66,13 +69,13 @@ async def connected(how: McpStdio, folder: Path, logger: logging.Logger) -> Asyn
         raise
     except Lost as error:
         told = str(error) if not incoming.ended.is_set() else await broken()
-        await process.stop()
+        await process.stop(farewell)
         raise Lost(told) from None
     except BaseException:
         await process.kill()
         raise
     else:
-        await process.stop()
+        await process.stop(farewell)
 
 
 async def _started(how: McpStdio, folder: Path, ear: _Ear) -> GuardedProcess:

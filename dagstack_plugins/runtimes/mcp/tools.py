@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.manifest import PluginManifest
 
-SETUP = "setup"
+SETUP: Final = "setup"
 """In place of a hook's name: a tool that is called once, before all others, with ``config``."""
+TEARDOWN: Final = "teardown"
+"""In place of a hook's name: a tool that is called once, after all others."""
 
 
 def exposed(kind: Kind) -> Iterator[Hook]:
@@ -21,10 +24,15 @@ def tool_name(hook: Hook, manifest: PluginManifest) -> str:
     return _named(hook.mcp_tool_name_template, manifest, hook.name)
 
 
-def setup_name(kind: Kind, manifest: PluginManifest) -> str:
-    """The name of the tool that is called before all others."""
-    template = next(hook.mcp_tool_name_template for hook in exposed(kind))
-    return _named(template, manifest, SETUP)
+def own_name(word: str, kind: Kind, manifest: PluginManifest) -> str:
+    """The name of a tool that is no hook's.
+
+    Args:
+        word: ``SETUP`` or ``TEARDOWN``.
+        kind: the plugin's kind.
+        manifest: the plugin's.
+    """
+    return _named(next(exposed(kind)).mcp_tool_name_template, manifest, word)
 
 
 def _named(template: str, manifest: PluginManifest, hook: str) -> str:

@@ -1,0 +1,1 @@
+"""Plugins of this process, offered to others as the tools of an MCP server."""

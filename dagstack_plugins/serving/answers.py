@@ -1,0 +1,73 @@
+"""What a plugin answered, or how it failed, as the result of a tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import mcp_types as types
+
+from dagstack_plugins.calls import StopChain
+from dagstack_plugins.errors import PayloadInvalid, PluginError
+from dagstack_plugins.kinds.jsonvalues import to_json
+from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, too_long
+from dagstack_plugins.runtimes.mcp.results import ERROR, METADATA, RESULT, STOP, Expected
+from dagstack_plugins.runtimes.told import told_of
+from dagstack_plugins.wording import said
+
+_ROOM = 4096
+"""Bytes that are left for what goes round a result."""
+
+
+def answered(value: Any, hook: Hook) -> types.CallToolResult:
+    """The result of a call.
+
+    Args:
+        value: what the hook returned.
+        hook: the hook.
+
+    Raises:
+        NotJson: if it has no form in JSON.
+    """
+    meta = None
+    if type(value) is StopChain:
+        meta = {STOP: "value" if value.has_value else "before"}
+        value = value.value if value.has_value else {}
+    found = to_json(value)
+    if not (Expected.of(hook).is_object and isinstance(found, dict)) and not _travels(found, hook):
+        found = {RESULT: found}
+    text = json.dumps(found, ensure_ascii=False)
+    if len(text.encode("utf-8", "replace")) > LIMIT - _ROOM:
+        return failed(PluginError(too_long(len(text))))
+    # In words as well, for those who know nothing of structured answers; long ones would take twice the room.
+    words: list[types.ContentBlock] = [types.TextContent(type="text", text=text)] if len(text) <= _ROOM else []
+    return types.CallToolResult(content=words, structured_content=found, _meta=meta)
+
+
+def metadata_of(params: types.CallToolRequestParams) -> Mapping[str, Any]:
+    """The metadata that the caller of a tool bound."""
+    found = (params.meta or {}).get(METADATA)
+    return found if isinstance(found, dict) else {}
+
+
+def _travels(value: Any, hook: Hook) -> bool:
+    """Whether a value of any kind is an object that nobody would take for a wrapped one."""
+    return hook.output_schema is None and isinstance(value, dict) and value.keys() != {RESULT}
+
+
+def failed(error: BaseException) -> types.CallToolResult:
+    """The result of a call that failed.
+
+    Args:
+        error: what it raised.
+    """
+    told = told_of(error)
+    message = said(error) or told["type"]
+    found: dict[str, Any] = {"type": told["type"], "message": message, "traceback": told["traceback"]}
+    if isinstance(error, PayloadInvalid):
+        found |= {"side": error.side, "faults": [[fault.path, fault.message] for fault in error.faults]}
+        found |= {"kind": error.kind, "hook": error.hook, "plugin": error.plugin}
+    words: list[types.ContentBlock] = [types.TextContent(type="text", text=f"{told['type']}: {message}")]
+    return types.CallToolResult(content=words, is_error=True, _meta={ERROR: found})

@@ -1,0 +1,192 @@
+"""An MCP server whose tools are the hooks of plugins: over the standard streams, or over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TextIO
+
+import anyio
+import mcp_types as types
+import uvicorn
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.session import ServerSession
+from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.shared.exceptions import MCPError
+from mcp.shared.subscriptions import ToolsListChanged
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+from dagstack_plugins.serving.offers import CannotOffer, Offers
+from dagstack_plugins.version import VERSION
+from dagstack_plugins.wording import nearest
+
+_LOOK: Final = 0.5
+"""Seconds between looks whether the tools are others."""
+_CONNECTIONS: Final = 1000
+"""Clients that are told of changes without having asked for it."""
+_LAST_WORDS: Final = 3
+"""Seconds that calls under way have to end."""
+_log: Final = logging.getLogger("dagstack_plugins")
+
+
+class HostServer:
+    """Serves what is offered.
+
+    Args:
+        offers: that.
+    """
+
+    def __init__(self, offers: Offers) -> None:
+        self._offers = offers
+        self._bus = InMemorySubscriptionBus()
+        self._sessions: dict[int, ServerSession] = {}
+        self._told = ""
+        self._server: Server[Any] = Server(
+            "dagstack-plugins",
+            version=VERSION,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+            on_subscriptions_listen=ListenHandler(self._bus),
+        )
+
+    async def _list(self, context: Any, _: Any) -> types.ListToolsResult:
+        if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:  # later ones ask to be told
+            self._remember(context.session)
+        return types.ListToolsResult(tools=[offer.tool for offer in self._now().values()])
+
+    def _remember(self, session: ServerSession) -> None:
+        """Whom to tell of changes: one for each connection, the last ones."""
+        self._sessions[id(session.client_params)] = session
+        if len(self._sessions) > _CONNECTIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    async def _call(self, _: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        offers = self._now()
+        offer = offers.get(params.name)
+        if offer is None:
+            raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}{nearest(params.name, offers)}")
+        return await self._offers.call(offer, params)
+
+    def _now(self) -> dict[str, Any]:
+        try:
+            return self._offers.now()
+        except CannotOffer as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                _log.error("nothing is offered: %s", error)
+            return {}
+
+    async def _watch(self) -> None:
+        """Tell clients when the tools are others."""
+        before = self._names()
+        while True:
+            await asyncio.sleep(_LOOK)
+            if (now := self._names()) != before:
+                before = now
+                await self._bus.publish(ToolsListChanged())
+                for number, session in list(self._sessions.items()):
+                    try:
+                        await session.send_tool_list_changed()
+                    except Exception:  # it is gone
+                        self._sessions.pop(number, None)
+
+    def _names(self) -> set[tuple[str, int]]:
+        return {(name, id(offer.plugin)) for name, offer in self._now().items()}
+
+    async def _watched(self, serving: Coroutine[Any, Any, None]) -> None:
+        watching = asyncio.ensure_future(self._watch())
+        try:
+            await serving
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def over_stdio(self, out: TextIO) -> None:
+        """Serve over the standard streams, until the client closes them.
+
+        Args:
+            out: where answers go: standard output, which nobody else writes to any more.
+        """
+        await self._watched(self._over_stdio(out))
+
+    async def _over_stdio(self, out: TextIO) -> None:
+        options = self._server.create_initialization_options(NotificationOptions(tools_changed=True))
+        async with stdio_server(stdout=anyio.wrap_file(out)) as (incoming, outgoing):
+            await self._server.run(incoming, outgoing, options)
+
+    async def over_http(
+        self, host: str, port: int, token: str | None, ready: Callable[[int], None], over: asyncio.Event
+    ) -> None:
+        """Serve over HTTP.
+
+        Args:
+            host: the address to bind to.
+            port: the port; 0 for one that is free.
+            token: what clients must know, as a bearer token; ``None`` for all who reach it.
+            ready: is told the port, once it listens.
+            over: ends it.
+
+        Raises:
+            OSError: if the address can't be bound.
+        """
+        app: Any = self._server.streamable_http_app(host=host)
+        if token is not None:
+            app = _Guarded(app, token)
+        config = uvicorn.Config(app, log_config=None, log_level=None, ws="none", timeout_graceful_shutdown=_LAST_WORDS)
+        server = uvicorn.Server(config)
+        await self._watched(_until(server, _listening(host, port), ready, over))
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    # Not by uvicorn's own, which ends the process where there is no such place.
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server(address[:2], family=family, backlog=128)
+
+
+async def _until(
+    server: uvicorn.Server, listening: socket.socket, ready: Callable[[int], None], over: asyncio.Event
+) -> None:
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.001)
+        ready(listening.getsockname()[1])
+        ended = asyncio.ensure_future(over.wait())
+        await asyncio.wait([serving, ended], return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+    finally:
+        server.should_exit = True
+        await serving
+        listening.close()
+
+
+class _Guarded:
+    """Lets those in who know the token.
+
+    Args:
+        app: what they get to.
+        token: that.
+    """
+
+    def __init__(self, app: Any, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not self._knows(scope["headers"]):
+            headers = [(b"www-authenticate", b"Bearer"), (b"content-type", b"text/plain")]
+            await send({"type": "http.response.start", "status": 401, "headers": headers})
+            await send({"type": "http.response.body", "body": b"a bearer token is needed\n"})
+            return
+        await self._app(scope, receive, send)
+
+    def _knows(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        given = [value for name, value in headers if name == b"authorization"]
+        if len(given) != 1:
+            return False
+        scheme, _, token = given[0].partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
