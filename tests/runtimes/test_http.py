@@ -385,7 +385,7 @@ def test_what_speaks_no_mcp_is_unavailable(
 @pytest.mark.parametrize("fault", ["reset", "half", "wrong", "other", "wait 1", "status 502", "flap"])
 def test_faults_hurt_nobody_else(registry: PluginRegistry, remote: WritePlugin, plugins: Path, fault: str) -> None:
     with serving() as service, serving("dodona") as calm:
-        remote(service.url, timeout_sec=0.25, backoff_sec=0)
+        remote(service.url, timeout_sec=0.15, backoff_sec=0)
         remote(calm.url, "dodona")
         registry.discover(plugins)
         with registry.running():
@@ -411,7 +411,7 @@ def test_faults_hurt_nobody_else(registry: PluginRegistry, remote: WritePlugin, 
                         until(lambda: answers(registry))
                         began = time.monotonic()
                         ask = registry.get_plugin("oracle", "delphi").ask
-                        calls = [pool.submit(ask, question) for question in ("wait 0.1", fault, "hm")]
+                        calls = [pool.submit(ask, question) for question in ("wait 0.05", fault, "hm")]
                         if fault == "flap":
                             port = flapping.port
                             flapping.stop()

@@ -411,7 +411,7 @@ FAULTS = {"kill": 50, "stop": 50, "garbage": 50, "exit 1": 50, "long 50000000": 
 def test_faults_hurt_nobody_else(
     registry: PluginRegistry, server: WriteServer, plugins: Path, fault: str, times: int
 ) -> None:
-    server("delphi", call_timeout_sec=0.4, stdio={"max_restarts": 1000, "backoff_sec": 0})
+    server("delphi", call_timeout_sec=0.25, stdio={"max_restarts": 1000, "backoff_sec": 0})
     server("dodona")
     registry.discover(plugins)
     with registry.running():
@@ -436,7 +436,7 @@ def test_faults_hurt_nobody_else(
                     until(lambda: answers(registry))
                     ask = registry.get_plugin("oracle", "delphi").ask
                     began = time.monotonic()
-                    calls = [pool.submit(ask, question) for question in ("wait 0.2", fault, "hm")]
+                    calls = [pool.submit(ask, question) for question in ("wait 0.05", fault, "hm")]
                     for call in calls:
                         try:
                             outcomes.append(call.result(10).answer)
