@@ -290,6 +290,8 @@ def _runtime_rules(table: Mapping[str, Any]) -> Iterator[Found]:
     stdio, http = table.get("mcp_stdio"), table.get("mcp_http")
     if isinstance(stdio, Mapping) and "command" not in stdio and "in_process" not in runtimes:
         yield ("mcp_stdio", "command"), "is missing; only a plugin that also runs as 'in_process' goes without one"
+    if isinstance(http, Mapping) and "@" in http.get("url", "").partition("://")[2].partition("/")[0]:
+        yield ("mcp_http", "url"), "holds a user or a password; auth_secret_env names the variable that holds a secret"
     if isinstance(http, Mapping) and "auth_header" in http and "auth_secret_env" not in http:
         yield ("mcp_http", "auth_header"), "needs auth_secret_env, the environment variable that holds the secret"
     if "entry_point" in table and runtimes and "in_process" not in runtimes:

@@ -118,6 +118,10 @@ class Link(Protocol):
         """Whether it may take calls later, if it doesn't now."""
 
     @property
+    def away(self) -> str:
+        """Why it takes no calls now; empty if it does."""
+
+    @property
     def runs(self) -> bool:
         """Whether something of it is left."""
 

@@ -80,6 +80,7 @@ class Rounds:
 
     async def _start(self, ctx: PluginContext | None, *, strict: bool) -> None:
         plugins = self._roster.plugins
+        await self._call_off(plugins)
         edges, problems = dependencies(plugins)
         # Of all, running ones too: what starts now may close a circle through them.
         order = generations([plugin for plugin in plugins if not plugin.refused], edges)
@@ -99,6 +100,14 @@ class Rounds:
         except BaseException as error:
             await self._take_back(asked, error)
             raise
+        finally:
+            self._home.wire.rest()
+
+    async def _call_off(self, plugins: Sequence[Plugin]) -> None:
+        """Those that are away are not looked for any more: they start anew, or somebody else takes their place."""
+        for plugin in plugins:
+            if plugin.link is not None and plugin.link.runs and not plugin.usable:
+                await plugin.link.stop(self._home.wire, hurry=True)
 
     def _lend(self, ctx: PluginContext, plugins: Sequence[Plugin]) -> None:
         self._context = ctx
@@ -145,6 +154,7 @@ class Rounds:
                     await self._stop([[plugin]])
             finally:
                 self._roster.drop(plugin)
+                self._home.wire.rest()
 
     async def _stop_running(self) -> None:
         plugins = self._roster.plugins

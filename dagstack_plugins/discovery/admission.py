@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 import os
@@ -109,7 +110,11 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
     if runtime != "in_process":
         isolated = is_isolated(runtime, manifest)
         recipe = _recipe(source, _alone(manifest), compiled, rules) if isolated else None
-        return _linked(source, manifest, link_of(runtime, manifest, compiled, recipe), runtime, compiled)
+
+        def check() -> None:
+            check_trust(source, manifest, rules, anew=True)
+
+        return _linked(source, manifest, link_of(runtime, manifest, compiled, recipe, check), runtime, compiled)
     found = source.find(manifest, tuple(compiled.kind.hooks))
     instance = make_instance(found, manifest, source.location)
     schema = manifest.config_schema
@@ -196,16 +201,23 @@ def _alone(manifest: PluginManifest) -> PluginManifest:
     return attrs.evolve(there, startup_timeout_sec=_AGES, teardown_timeout_sec=_AGES)
 
 
-def check_trust(source: Source, manifest: PluginManifest, rules: HostRules) -> None:
+def check_trust(source: Source, manifest: PluginManifest, rules: HostRules, *, anew: bool = False) -> None:
     """Refuse what the host does not trust, before anything else is asked and before any code of it runs.
 
     What the host hands over itself has no files to compare.
+
+    Args:
+        source: where it is.
+        manifest: its manifest.
+        rules: what the host says.
+        anew: read its files again: they may have changed since somebody looked.
 
     Raises:
         PluginUntrusted: if it differs from the lock, or declares too much.
     """
     if rules.lock is not None and source.contents is not None:
-        rules.lock.check(manifest, source.contents.readable_hash)
+        contents = copy.copy(source.contents) if anew else source.contents
+        rules.lock.check(manifest, contents.readable_hash)
     if rules.capabilities is not None and (
         more := [one for one in manifest.capabilities if one not in rules.capabilities]
     ):

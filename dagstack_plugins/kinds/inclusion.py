@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -15,6 +16,12 @@ Path = tuple[str | int, ...]
 Excess = tuple[Path, str]
 """Where the one admits what the other doesn't, and what that is."""
 _TYPES: Final = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
+_MOST: Final = 20_000
+"""Pairs of schemas that are compared."""
+_TOLD: Final = 20
+"""Differences that are told of one pair."""
+_SAFE: Final = 2**53 - 1
+"""The largest integer that every JavaScript program can tell; its libraries ask for no more without being asked."""
 _DEPTH: Final = 50
 """Schemas inside of schemas that are looked at; beyond, they contain themselves in ways that nobody can compare."""
 
@@ -24,8 +31,8 @@ def excess(
 ) -> Iterator[Excess]:
     """Where a schema admits what another doesn't.
 
-    A property that only the other declares, and doesn't require, is no excess, though the first may admit it with
-    another value: nobody who goes by the first knows of it.
+    A property that the first doesn't declare is no excess, unless it says itself that there may be such, or the other
+    requires it: nobody who goes by the first knows of it.
 
     Args:
         inner: the one.
@@ -33,8 +40,15 @@ def excess(
         outer: the other.
         outer_files: what its references lead to.
         lenient: where the one says nothing of a value, that is no excess.
+
+    Raises:
+        TooComplex: if it can't be told in a reasonable time.
     """
     yield from _Comparison(inner_files, outer_files, lenient=lenient).of(inner, outer, ())
+
+
+class TooComplex(Exception):
+    """Nobody can wait until two schemas are compared."""
 
 
 class _Comparison:
@@ -42,19 +56,28 @@ class _Comparison:
         self._inner = inner
         self._outer = outer
         self._lenient = lenient
+        self._steps = 0
         self._open: set[tuple[int, int]] = set()
+        # With the bodies, so that no other gets their number.
+        self._done: dict[tuple[int, int], tuple[Any, Any, list[Excess]]] = {}
 
     def of(self, inner: Schema, outer: Schema, path: Path) -> Iterator[Excess]:
         """What the one admits at a place, and the other doesn't."""
-        inner, outer = _target(inner, self._inner), _target(outer, self._outer)
+        inner, outer = target(_joined(inner), self._inner), target(_joined(outer), self._outer)
         pair = id(inner.body), id(outer.body)
         if pair in self._open or len(path) > _DEPTH:  # within itself: told of where it began
             return
-        self._open.add(pair)
-        try:
-            yield from self._of_bodies(inner, outer, path)
-        finally:
-            self._open.discard(pair)
+        if pair not in self._done:
+            self._steps += 1
+            if self._steps > _MOST:
+                raise TooComplex(f"the schemas take more than {_MOST} steps to compare")
+            self._open.add(pair)
+            try:
+                found = list(islice(self._of_bodies(inner, outer, ()), _TOLD))
+            finally:
+                self._open.discard(pair)
+            self._done[pair] = inner.body, outer.body, found
+        yield from (((*path, *place), told) for place, told in self._done[pair][2])
 
     def _of_bodies(self, inner: Schema, outer: Schema, path: Path) -> Iterator[Excess]:
         mine, theirs = inner.body, outer.body
@@ -111,11 +134,11 @@ class _Comparison:
             given = " or ".join(_named(types - taken)) if "type" in mine else "anything"
             yield path, f"may be {given}, and only {' or '.join(_named(taken))} is taken"
             return
-        if (choice := _values(theirs)) is not None and not self._lenient:
+        if (choice := _values(theirs)) is not None and (few := _FEW.get(str(mine.get("type")))) is not None:
+            yield from self._of_values(list(few), outer, path)
+        elif choice is not None and not self._lenient:
             yield path, f"may be anything, and only {', '.join(map(shown, choice))} is taken"
-        for keyword, tighter in _TIGHTER.items():
-            if keyword in theirs and _concerns(keyword, types) and not self._keeps(keyword, mine, theirs, tighter):
-                yield path, f"has {_said(keyword, mine)}, and {keyword} {shown(theirs[keyword])} is asked for"
+        yield from self._of_limits(mine, theirs, types, path)
         for keyword in _UNSAID & theirs.keys():
             if _text(mine.get(keyword)) != _text(theirs[keyword]) and not (self._lenient and keyword not in mine):
                 yield path, f"{keyword} is asked for, which nobody can compare"
@@ -123,6 +146,16 @@ class _Comparison:
             yield from self._of_objects(inner, outer, path)
         if "array" in types & taken:
             yield from self._of_arrays(inner, outer, path)
+
+    def _of_limits(
+        self, mine: Mapping[str, Any], theirs: Mapping[str, Any], types: frozenset[str], path: Path
+    ) -> Iterator[Excess]:
+        for keyword, tighter in _TIGHTER.items():
+            if keyword not in theirs or not _concerns(keyword, types):
+                continue
+            is_no_limit = keyword in _BOUNDS and abs(theirs[keyword]) == _SAFE
+            if not is_no_limit and not self._keeps(keyword, mine, theirs, tighter):
+                yield path, f"has {_said(keyword, mine)}, and {keyword} {shown(theirs[keyword])} is asked for"
 
     def _keeps(
         self, keyword: str, mine: Mapping[str, Any], theirs: Mapping[str, Any], tighter: Callable[[Any, Any], bool]
@@ -142,7 +175,7 @@ class _Comparison:
         for name in theirs.get("required", ()) if says_something or not self._lenient else ():
             if name not in always:
                 yield (*path, name), "may be left out, and is required"
-        rest = mine.get("additionalProperties", True)
+        rest = mine.get("additionalProperties", False)
         if others is not True and rest is not False and not (self._lenient and rest is True):
             yield from self._of_the_rest(inner.part(rest), outer.part(others), path)
 
@@ -159,8 +192,22 @@ class _Comparison:
             yield from self.of(inner.part(mine), outer.part(theirs), (*path, 0))
 
 
-def _target(schema: Schema, files: SchemaFiles) -> Schema:
-    """What a reference leads to; what stands beside one is taken for words."""
+def _joined(schema: Schema) -> Schema:
+    """A reference with conditions beside it, as all of them together."""
+    body = schema.body
+    beside = {key: value for key, value in body.items() if key not in _WORDS} if isinstance(body, dict) else {}
+    if "$ref" not in beside or len(beside) == 1:
+        return schema
+    return schema.part({"allOf": [{"$ref": beside.pop("$ref")}, beside]})
+
+
+def target(schema: Schema, files: SchemaFiles) -> Schema:
+    """What a reference leads to; what stands beside one is taken for words.
+
+    Args:
+        schema: it may be a reference.
+        files: what that leads to.
+    """
     seen: set[int] = set()
     while isinstance(schema.body, dict) and isinstance(schema.body.get("$ref"), str) and id(schema.body) not in seen:
         seen.add(id(schema.body))
@@ -240,6 +287,13 @@ def _divides(mine: Any, theirs: Any) -> bool:
     return isinstance(mine, int) and isinstance(theirs, int) and theirs != 0 and mine % theirs == 0
 
 
+_FEW: Final[Mapping[str, tuple[Any, ...]]] = {"boolean": (True, False), "null": (None,)}
+"""Types with few values."""
+_BOUNDS: Final = ("minimum", "maximum")
+_WORDS: Final = frozenset(
+    {"$anchor", "$comment", "$defs", "$id", "$schema", "definitions", "title", "description", "examples", "default"}
+)
+"""Keywords that say nothing of the values that are admitted."""
 _FROM_ZERO: Final = frozenset({"minLength", "minItems", "minProperties"})
 """Keywords that say nothing with a zero."""
 _TIGHTER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from dagstack_plugins.errors import PluginUnavailable
+from dagstack_plugins.errors import PluginLoadError, PluginUnavailable
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun
 from dagstack_plugins.lifecycle.own_schemas import listed_schemas
-from dagstack_plugins.plugin import Link, Plugin
+from dagstack_plugins.plugin import Link, Plugin, PluginState
 from dagstack_plugins.runtimes.wire import Wire
 
 _GRACE: Final = 1.0
@@ -44,9 +44,7 @@ async def start_link(
             log = logger.error if lost or not link.goes_on else logger.debug
             log("plugin %s is %s: %s", plugin.label, plugin.state, reason)
         else:
-            _take(plugin, link)
-            plugin.regain()
-            logger.info("plugin %s is %s again", plugin.label, plugin.state)
+            _regained(plugin, link, logger)
         tell(plugin)
 
     async def start() -> None:
@@ -54,6 +52,7 @@ async def start_link(
 
     try:
         await guard.run(start, (), Limit(link.patience + _GRACE, limit.field), "setup")
+        _take(plugin, link)
     except BaseException as error:
         if not isinstance(error, PluginUnavailable):  # it was given up: it may be half way
             await link.stop(wire, hurry=True)
@@ -62,7 +61,34 @@ async def start_link(
         if isinstance(error, Abandoned):
             raise Abandoned(str(error), leaked=False, cancelled=error.cancelled) from None
         raise
-    _take(plugin, link)
+
+
+def settle(plugin: Plugin, logger: logging.Logger) -> None:
+    """Bring the state of a plugin up to date after its start: its connection may have come or gone meanwhile.
+
+    Args:
+        plugin: a plugin whose start has ended, well or not.
+        logger: where changes are told.
+    """
+    link = plugin.link
+    if link is None:
+        return
+    if plugin.usable and link.away:
+        plugin.lose(link.away)
+        logger.error("plugin %s is %s: %s", plugin.label, plugin.state, link.away)
+    elif plugin.state is PluginState.UNAVAILABLE and link.goes_on and not link.away:
+        _regained(plugin, link, logger)
+
+
+def _regained(plugin: Plugin, link: Link, logger: logging.Logger) -> None:
+    try:
+        _take(plugin, link)
+    except PluginLoadError as error:
+        plugin.lose(str(error))
+        logger.error("plugin %s is %s: %s", plugin.label, plugin.state, error)
+        return
+    plugin.regain()
+    logger.info("plugin %s is %s again", plugin.label, plugin.state)
 
 
 def _take(plugin: Plugin, link: Link) -> None:

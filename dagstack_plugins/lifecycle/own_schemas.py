@@ -33,8 +33,6 @@ async def read_own_schemas(plugin: Plugin, guarded: Guarded) -> dict[str, OwnInp
     """
     found = {}
     for hook, source in plugin.schema_hooks.items():
-        if source not in plugin.bindings:  # its server has no such tool
-            continue
         invoke = plugin.bindings[source].invoker(plugin.context, typed=False)
         answer = await guarded(invoke, source)
         found[hook] = _own_input(plugin, source, answer)

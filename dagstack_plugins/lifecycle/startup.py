@@ -14,7 +14,7 @@ from dagstack_plugins.gate import Gate
 from dagstack_plugins.lifecycle.draining import calls_ended
 from dagstack_plugins.lifecycle.guarded import Abandoned, Guard, Limit, Overrun, contained
 from dagstack_plugins.lifecycle.in_processes import start_in_process, stop_in_process
-from dagstack_plugins.lifecycle.linked import start_link, stop_link
+from dagstack_plugins.lifecycle.linked import settle, start_link, stop_link
 from dagstack_plugins.lifecycle.order import Edges
 from dagstack_plugins.lifecycle.own_schemas import read_own_schemas
 from dagstack_plugins.plugin import OwnInput, Plugin, PluginState
@@ -126,7 +126,6 @@ async def _start(
             await start_in_process(plugin, home.processes, guard, limit)
         elif plugin.link is not None:
             await start_link(plugin, home.wire, guard, limit, tell, logger)
-            plugin.own_inputs = {**plugin.own_inputs, **await _own_inputs(plugin, guard, limit)}
         else:
             await _run(plugin, "setup", guard, limit)
             plugin.own_inputs = await _own_inputs(plugin, guard, limit)
@@ -142,6 +141,7 @@ async def _start(
         plugin.implementations.clear()
         plugin.become(PluginState.READY)
     finally:
+        settle(plugin, logger)
         plugin.setup_seconds = time.perf_counter() - started
         tell(plugin)
 

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextvars
 import inspect
+import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -29,6 +30,7 @@ class Door:
 
     def __init__(self, absent: str) -> None:
         self._absent = absent
+        self._process = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Post] = weakref.WeakKeyDictionary()
 
@@ -130,6 +132,10 @@ class Door:
         settle: Callable[[asyncio.Task[T]], None],
     ) -> _Errand:
         loop = self._loop
+        if self._process != os.getpid():  # a loop looks as if it ran in a fork, too
+            raise PluginUnavailable(
+                "the plugins were started by the process that this one was forked from; start them here"
+            )
         if loop is None or not loop.is_running():
             raise PluginUnavailable(self._absent)
         return _Errand(self._post_to(loop), function, args, settle, self._absent)

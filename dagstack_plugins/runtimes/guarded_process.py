@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -24,6 +25,8 @@ _REAPED: Final = 1.0
 """Seconds for the guard to tell of an end that it has brought about; somebody may have stopped it."""
 _FAREWELL: Final = 0.5
 """Seconds for what it wrote last; one that it left behind in another group may hold the pipe open."""
+_AT_ONCE: Final = 50
+"""Lines of standard error, after which others have their turn."""
 _LINE: Final = 64 * 1024
 """Bytes of a line on standard error; a longer one is told in parts."""
 _NEEDED: Final = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER")
@@ -160,7 +163,9 @@ class GuardedProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     async def _listen(self, errors: asyncio.StreamReader) -> None:
-        while True:
+        for number in itertools.count():
+            if number % _AT_ONCE == 0:  # what is there already is read without waiting: others want their turn
+                await asyncio.sleep(0)
             try:
                 line = await errors.readuntil(b"\n")
             except asyncio.IncompleteReadError as error:
@@ -238,10 +243,9 @@ class GuardedProcess:
                     transport.abort()  # nobody reads it any more
                 else:
                     transport.close()
-            if not self._transports:
-                for pipe in (self._guard.stdin, self._guard.stdout, self._guard.stderr):
-                    if pipe is not None:
-                        pipe.close()
+            for pipe in (self._guard.stdout, self._guard.stderr, self._guard.stdin)[len(self._transports) :]:
+                if pipe is not None:  # it never got as far as a transport
+                    pipe.close()
             await self._reap()
 
     async def _reap(self) -> None:

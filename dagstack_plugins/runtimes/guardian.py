@@ -19,6 +19,9 @@ import sys
 _NOT_FOR_IT = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """A service manager sends them to all processes of a service; it goes when its host does."""
 
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores them, and a program that is started would go on with that."""
+
 
 def main(descriptor: int, command: list[str]) -> int:
     """Guard one command until it has ended.
@@ -34,6 +37,7 @@ def main(descriptor: int, command: list[str]) -> int:
     host.set_inheritable(False)
     ended, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whatever the host blocks
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for sign in _NOT_FOR_IT:
         signal.signal(sign, signal.SIG_IGN)
@@ -62,7 +66,7 @@ def _started(command: list[str]) -> int | str:
         try:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
-            for sign in (signal.SIGCHLD, *_NOT_FOR_IT):
+            for sign in (signal.SIGCHLD, *_NOT_FOR_IT, *_PYTHONS):
                 signal.signal(sign, signal.SIG_DFL)
             os.execvp(command[0], command)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Final
 
 from dagstack_plugins.runtimes.door import Door
@@ -38,7 +39,7 @@ class HomeLoop(Door):
 
     def move(self, loop: asyncio.AbstractEventLoop) -> None:
         """Make ``loop`` the home of all plugins that start from now on."""
-        self._loop = loop
+        self._loop, self._process = loop, os.getpid()
 
     def rest(self) -> None:
         """End the threads that have nothing to do; they start again when there is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -30,10 +31,12 @@ class Wire(Door):
     def keep(self, function: Callable[..., Coroutine[Any, Any, None]], *args: Any) -> None:
         """Run a coroutine function on it for as long as it takes; it is started if it doesn't run."""
         with self._lock:
-            if self._background is None:
+            if (
+                self._background is None or self._process != os.getpid()
+            ):  # or it is that of a process we were forked from
                 self._background = BackgroundLoop("dagstack-plugins-wire").__enter__()
                 self._background.run(_nothing())  # whoever asks from now on finds it running
-                self._loop = self._background.loop
+                self._loop, self._process = self._background.loop, os.getpid()
             self._kept += 1
             self._background.loop.call_soon_threadsafe(self._begin, function, args)
 
@@ -50,7 +53,7 @@ class Wire(Door):
     def rest(self) -> None:
         """End it, if nothing is kept on it."""
         with self._lock:
-            if self._background is None or self._kept:
+            if self._background is None or self._kept or self._process != os.getpid():
                 return
             background, self._background, self._loop = self._background, None, None
         background.__exit__(None, None, None)

@@ -11,9 +11,9 @@ import mcp_types as types
 from dagstack_plugins.calls import StopChain
 from dagstack_plugins.errors import PayloadInvalid, PluginError
 from dagstack_plugins.kinds.jsonvalues import to_json
-from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.runtimes.mcp.limits import LIMIT, too_long
-from dagstack_plugins.runtimes.mcp.results import ERROR, METADATA, RESULT, STOP, Expected
+from dagstack_plugins.runtimes.mcp.results import ERROR, METADATA, RESULT, STOP, WRAPPED, Expected
 from dagstack_plugins.runtimes.told import told_of
 from dagstack_plugins.wording import said
 
@@ -21,23 +21,26 @@ _ROOM = 4096
 """Bytes that are left for what goes round a result."""
 
 
-def answered(value: Any, hook: Hook) -> types.CallToolResult:
+def answered(value: Any, kind: Kind, hook: Hook) -> types.CallToolResult:
     """The result of a call.
 
     Args:
         value: what the hook returned.
+        kind: the hook's kind.
         hook: the hook.
 
     Raises:
         NotJson: if it has no form in JSON.
     """
-    meta = None
+    meta: dict[str, Any] | None = None
     if type(value) is StopChain:
         meta = {STOP: "value" if value.has_value else "before"}
         value = value.value if value.has_value else {}
     found = to_json(value)
-    if not (Expected.of(hook).is_object and isinstance(found, dict)) and not _travels(found, hook):
+    expected = Expected.of(hook, kind.schemas)
+    if not isinstance(found, dict) or (expected.is_declared and not expected.is_object):
         found = {RESULT: found}
+        meta = {**(meta or {}), WRAPPED: True}
     text = json.dumps(found, ensure_ascii=False)
     if len(text.encode("utf-8", "replace")) > LIMIT - _ROOM:
         return failed(PluginError(too_long(len(text))))
@@ -50,11 +53,6 @@ def metadata_of(params: types.CallToolRequestParams) -> Mapping[str, Any]:
     """The metadata that the caller of a tool bound."""
     found = (params.meta or {}).get(METADATA)
     return found if isinstance(found, dict) else {}
-
-
-def _travels(value: Any, hook: Hook) -> bool:
-    """Whether a value of any kind is an object that nobody would take for a wrapped one."""
-    return hook.output_schema is None and isinstance(value, dict) and value.keys() != {RESULT}
 
 
 def failed(error: BaseException) -> types.CallToolResult:

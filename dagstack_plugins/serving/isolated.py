@@ -91,7 +91,7 @@ class Isolated:
                 return types.CallToolResult(content=[], structured_content={"requires_restart": restart})
             hook = self._hooks[params.name]
             with bound_metadata(metadata_of(params)):
-                return answered(await self._called(hook.name, arguments), hook)
+                return answered(await self._called(hook.name, arguments), self._slot.compiled.kind, hook)
         except Exception as error:
             return failed(error)
 

@@ -145,7 +145,7 @@ class Offers:
                     value = await anyio.to_thread.run_sync(
                         getattr(proxy.sync, hook), arguments, abandon_on_cancel=True, limiter=self._places
                     )
-            return answered(value, offer.hook)
+            return answered(value, offer.kind, offer.hook)
         except Exception as error:
             return failed(error)
 

@@ -40,7 +40,7 @@ def output_schema(kind: Kind, hook: Hook) -> dict[str, Any] | None:
     if hook.output_schema is None:
         return None
     whole = _alone(kind, hook.output_schema)
-    if Expected.of(hook).is_object:
+    if Expected.of(hook, kind.schemas).is_object:
         return {**_ANY_OBJECT, **whole}
     shared = {"$defs": whole.pop("$defs")} if "$defs" in whole else {}
     return {**_ANY_OBJECT, "properties": {RESULT: whole}, "required": [RESULT], **shared}

@@ -54,6 +54,11 @@ FITS: list[tuple[Any, Any]] = [
     (INT, {"allOf": [{"type": "number"}, {"type": ["integer", "null"]}]}),
     ({"type": "string", "minLength": 0}, {"type": "string", "minLength": 0}),
     (STR, {"type": "string", "minLength": 0}),
+    (of(a=INT), {**of(a=INT), "additionalProperties": False}),
+    (INT, {"type": "integer", "minimum": -(2**53 - 1), "maximum": 2**53 - 1}),
+    ({"type": "boolean"}, {"enum": [True, False]}),
+    (NULL, {"const": None}),
+    ({"$ref": "#/$defs/a", "title": "A", "$defs": {"a": INT}}, INT),
 ]
 
 
@@ -80,11 +85,16 @@ EXCEEDS: list[tuple[Any, Any, str]] = [
     (of(a=INT), {**of(a=INT), "required": ["b"]}, "b: may be left out, and is required"),
     (of(a=INT), of(a=STR), "a: may be integer, and only string is taken"),
     (of(a=of(b=INT)), of(a=of(b=STR)), "a.b: may be integer, and only string is taken"),
-    (of(a=INT), {**of(a=INT), "additionalProperties": False}, ": may have properties that are not declared"),
+    (
+        {**of(a=INT), "additionalProperties": True},
+        {**of(a=INT), "additionalProperties": False},
+        ": may have properties that are not declared",
+    ),
     ({**of(a=INT), "additionalProperties": False}, {**of(), "additionalProperties": False}, "a: may be given"),
     ({"type": "array", "items": INT}, {"type": "array", "items": STR}, "0: may be integer, and only string is taken"),
     ({"type": "array"}, {"type": "array", "items": STR}, "0: may be anything, and only string is taken"),
     (INT, {"anyOf": [STR, NULL]}, ": may be integer, and only string is taken"),
+    (INT, {"$ref": "#/$defs/a", "minimum": 3, "$defs": {"a": INT}}, ": has no minimum, and minimum 3 is asked for"),
 ]
 
 
@@ -123,6 +133,14 @@ def test_schemas_that_contain_themselves_are_compared_once() -> None:
     other = {"type": "object", "properties": {"left": {"$ref": "#"}, "value": {"type": "number"}}}
     assert found(tree, other) == []
     assert found(other, tree) == ["value: may be number, and only integer is taken"]
+
+
+def test_schemas_that_refer_to_each_other_a_thousand_times_are_compared_soon() -> None:
+    deep = {f"d{n}": of(a={"$ref": f"#/$defs/d{n + 1}"}, b={"$ref": f"#/$defs/d{n + 1}"}) for n in range(60)}
+    schema = {"$ref": "#/$defs/d0", "$defs": {**deep, "d60": INT}}
+    other = {"$ref": "#/$defs/d0", "$defs": {**deep, "d60": {"type": "number"}}}
+    assert found(schema, other) == []
+    assert 0 < len(found(other, schema)) <= 20
 
 
 VALUES = st.recursive(

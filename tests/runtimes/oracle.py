@@ -70,12 +70,21 @@ def call(params):
         said("setup " + json.dumps(arguments, sort_keys=True))
         if arguments["config"].get("refuse"):
             raise ValueError("this configuration is not to my taste")
+        if arguments["config"].get("tell"):
+            return result(f"no such key: {arguments['config']['key']}", error=True)
         return result({})
     if hook == "pass_on":
         meta = {"dagstack/stop": arguments["stop"]} if "stop" in arguments else None
         return result({"text": arguments.get("text", "") + name}, meta=meta)
     if hook == "anything":
         return text(arguments["text"]) if "text" in arguments else result(arguments["value"])
+    if hook == "execute":
+        return result({"did": arguments})
+    if hook == "get_schema":
+        if "schemaless" in options:
+            return result({"type": 5})
+        needed = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
+        return result(needed)
     if hook == "number":
         return result({"result": arguments.get("value")})
     if do == "wait":
@@ -116,6 +125,13 @@ def call(params):
     elif do == "child":
         child = subprocess.Popen(["sleep", "300"])
         return result({"answer": str(child.pid)})
+    elif do == "code":
+        number, _, message = rest.partition(" ")
+        raise Refusal(int(number), message)
+    elif do == "image":
+        return {"content": [{"type": "image", "data": "aGk=", "mimeType": "image/png"}], "isError": False}
+    elif do == "shout":
+        return result("\x1b[2J" + "x" * int(rest), error=True)
     elif do == "error":
         print(rest, file=sys.stderr, flush=True)
     elif do == "environment":
@@ -127,6 +143,10 @@ def call(params):
     elif do == "pid":
         return result({"answer": str(os.getpid())})
     return result({"answer": f"{name}: {arguments.get('question')}"})
+
+
+class Refusal(Exception):
+    """An error of the protocol."""
 
 
 def handle(message):
@@ -157,6 +177,8 @@ def handle(message):
     elif method == "tools/call":
         try:
             send({"jsonrpc": "2.0", "id": number, "result": call(params)})
+        except Refusal as error:
+            send({"jsonrpc": "2.0", "id": number, "error": {"code": error.args[0], "message": error.args[1]}})
         except Exception as error:
             send({"jsonrpc": "2.0", "id": number, "error": {"code": -32603, "message": str(error)}})
     else:

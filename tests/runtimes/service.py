@@ -148,7 +148,7 @@ class Service(ThreadingHTTPServer):
     def __init__(self, name: str = "delphi", port: int = 0, context: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         if context is not None:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.name = name
         self.token: tuple[str, str] | None = None
         self.session: str | None = "one"

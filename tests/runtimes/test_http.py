@@ -186,6 +186,28 @@ def test_an_address_without_a_scheme_is_a_faulty_manifest(
     assert "plugin.mcp_http.url" in str(status.error)
 
 
+def test_a_password_in_the_address_is_a_faulty_manifest(registry: PluginRegistry, remote: WritePlugin) -> None:
+    registry.discover(remote("https://user:pa55@tools.example/mcp"))
+    (status,) = registry.status()
+    assert isinstance(status.error, ManifestInvalid)
+    assert "plugin.mcp_http.url: holds a user or a password; auth_secret_env names the variable" in str(status.error)
+
+
+def test_no_proxy_sees_what_stays_on_this_machine(
+    registry: PluginRegistry,
+    service: Service,
+    remote: WritePlugin,
+    plugins: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    remote(service.url)
+    registry.discover(plugins)
+    with registry.running():
+        assert answers(registry)
+
+
 # TLS
 
 

@@ -168,12 +168,16 @@ def test_configuration_goes_to_a_tool_for_it(
     server("delphi", "setup=yes", f"said={heard}")
     server("dodona")
     server("siwa", "setup=yes")
+    server("ammon", "setup=yes")
     registry.discover(plugins)
     config = {"oracle": {"delphi": {"depth": 3}, "dodona": {"leaves": True}, "siwa": {"refuse": True}}}
+    config["oracle"]["ammon"] = {"tell": True, "key": "s3cr3t"}
     with registry.running(PluginContext(config)):
         assert heard.read_text() == 'setup {"config": {"depth": 3}}\n'
         assert "its server has no tool 'oracle.dodona.setup' to take it" in caplog.text
         assert "this configuration is not to my taste" in status_of(registry, "siwa").reason
+        assert "its setup failed: no such key: …" in status_of(registry, "ammon").reason
+        assert "s3cr3t" not in caplog.text
         assert status_of(registry, "dodona").state is PluginState.READY
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
@@ -12,13 +13,25 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
 import psutil
 import pytest
 
-from dagstack_plugins import PayloadInvalid, PluginRegistry, PluginState, PluginUnavailable, TeardownErrors
+from dagstack_plugins import (
+    PayloadInvalid,
+    PluginError,
+    PluginLock,
+    PluginRegistry,
+    PluginState,
+    PluginUnavailable,
+    TeardownErrors,
+    load_manifest,
+)
+from dagstack_plugins.contents import Contents
+from dagstack_plugins.lock import LockedPlugin
 
 from .conftest import HERE, WriteServer, gone, status_of, until
 
@@ -27,6 +40,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSI
 
 def children() -> set[int]:
     return {one.pid for one in psutil.Process().children(recursive=True) if not gone(one.pid)}
+
+
+def kill_all() -> None:
+    before = children()
+    for pid in before:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: children().isdisjoint(before))
 
 
 def pid_of(registry: PluginRegistry, name: str = "delphi") -> int:
@@ -235,7 +256,121 @@ def test_one_that_closes_its_output_is_started_again(
         until(lambda: status_of(registry, "delphi").state is PluginState.READY)
 
 
+TOOL = {"kind": "tool"}
+TOOL_INPUT = {"type": "object"}
+TOOLS = json.dumps([{"name": f"tool.delphi.{hook}", "inputSchema": TOOL_INPUT} for hook in ("execute", "get_schema")])
+
+
+def test_what_it_says_of_its_inputs_holds_after_a_restart(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi", f"tools={TOOLS}", **TOOL)
+    registry.discover(plugins)
+    with registry.running():
+        execute = registry.get_plugin("tool", "delphi").execute
+        assert execute(city="Oslo") == {"did": {"city": "Oslo"}}
+        for _ in range(2):
+            with pytest.raises(PayloadInvalid, match="'city' is missing"):
+                execute(town="Oslo")
+            kill_all()
+            until(lambda: status_of(registry, "delphi").state is PluginState.READY)
+
+
+def test_what_it_says_of_its_inputs_must_be_a_schema(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi", f"tools={TOOLS}", "schemaless=yes", **TOOL)
+    registry.discover(plugins)
+    with registry.running():
+        assert status_of(registry, "delphi").state is PluginState.UNAVAILABLE
+        assert "is not a JSON Schema" in status_of(registry, "delphi").reason
+        until(lambda: children() == set())
+
+
+@pytest.mark.parametrize("code", [-32000, -32001, -32013, -32014, -32015, -32603])
+def test_a_servers_own_errors_are_its_answers(
+    registry: PluginRegistry, server: WriteServer, plugins: Path, code: int
+) -> None:
+    server("delphi")
+    registry.discover(plugins)
+    with registry.running():
+        ask = registry.get_plugin("oracle", "delphi").ask
+        before = pid_of(registry)
+        for _ in range(6):
+            with pytest.raises(PluginError, match="refused the call: no such account"):
+                ask(f"code {code} no such account")
+        assert pid_of(registry) == before
+
+
+def test_what_it_tells_is_cut_and_moves_no_cursor(registry: PluginRegistry, server: WriteServer, plugins: Path) -> None:
+    server("delphi")
+    registry.discover(plugins)
+    with registry.running():
+        ask = registry.get_plugin("oracle", "delphi").ask
+        with pytest.raises(PluginError) as caught:
+            ask("shout 1000000")
+        assert len(str(caught.value)) < 5000
+        assert "\x1b" not in str(caught.value)
+        with pytest.raises(PluginError, match="its content is of type image; structured content holds a result"):
+            ask("image")
+
+
+def test_who_does_not_read_costs_no_more_than_so_much(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi")
+    registry.discover(plugins)
+
+    async def program() -> list[str]:
+        outcomes = []
+        async with registry.running():
+            ask = registry.get_plugin("oracle", "delphi").aio.ask
+            os.kill(int((await ask("pid")).answer), signal.SIGSTOP)
+            for _ in range(20):
+                try:
+                    async with asyncio.timeout(0.05):
+                        await ask("x" * 1_000_000)
+                except (TimeoutError, PluginUnavailable) as error:
+                    outcomes.append(str(error))
+        return outcomes
+
+    outcomes = asyncio.run(program())
+    assert any("it doesn't read what it is sent" in told for told in outcomes)
+    assert children() == set()
+
+
+def test_a_lock_is_looked_at_before_each_start(plugins: Path, server: WriteServer) -> None:
+    folder = server("delphi")
+    locked = LockedPlugin.of(load_manifest(folder), Contents(folder).hash)
+    registry = PluginRegistry(lock=PluginLock.of([locked]))
+    registry.add_hookspecs(HERE / "kinds")
+    registry.discover(plugins)
+    with registry.running():
+        assert answers(registry)
+        (folder / "more.py").write_text("evil = True")
+        with pytest.raises(PluginUnavailable):
+            registry.get_plugin("oracle", "delphi").ask("kill")
+        until(lambda: "its files were changed" in status_of(registry, "delphi").reason)
+
+
 # Ending
+
+
+def test_a_teardown_waits_for_no_attempt(
+    registry: PluginRegistry, server: WriteServer, plugins: Path, tmp_path: Path
+) -> None:
+    once = tmp_path / "once"  # from the second time on, it never answers the handshake
+    hangs = f"import os, time; os.path.exists({str(once)!r}) and time.sleep(60); open({str(once)!r}, 'w').close(); "
+    program = f"import sys; sys.argv = ['oracle.py', 'delphi']; {hangs}exec(open({str(HERE / 'oracle.py')!r}).read())"
+    server("delphi", stdio={"command": ["python3", "-c", program]})
+    registry.discover(plugins)
+    with registry.running():
+        os.kill(pid_of(registry), signal.SIGKILL)
+        until(lambda: status_of(registry, "delphi").state is PluginState.UNAVAILABLE)
+        time.sleep(0.3)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert children() == set()
 
 
 def test_nothing_is_left_after_teardown(registry: PluginRegistry, server: WriteServer, plugins: Path) -> None:
@@ -359,6 +494,37 @@ def test_a_fork_of_the_host_keeps_nothing_alive(server: WriteServer, plugins: Pa
         os.killpg(host.pid, signal.SIGKILL)
         host.wait()
         host.stdout.close()
+
+
+def test_a_fork_of_the_host_is_told_that_plugins_are_not_its_own(server: WriteServer, plugins: Path) -> None:
+    server("delphi")
+    forking = """
+        import os, sys
+        from dagstack_plugins import PluginRegistry, PluginUnavailable
+
+        registry = PluginRegistry()
+        registry.add_hookspecs(sys.argv[1])
+        registry.discover(sys.argv[2])
+        with registry.running():
+            ask = registry.get_plugin("oracle", "delphi").ask
+            if (child := os.fork()) == 0:
+                try:
+                    ask("hm")
+                except PluginUnavailable as error:
+                    print(error, flush=True)
+                os._exit(0)
+            os.waitpid(child, 0)
+            print(ask("hm").answer)
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", dedent(forking), str(HERE / "kinds"), str(plugins)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    told = "the plugins were started by the process that this one was forked from; start them here"
+    assert (done.stdout, done.stderr) == (f"{told}\ndelphi: hm\n", "")
 
 
 # What is hostile

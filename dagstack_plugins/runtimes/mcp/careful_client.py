@@ -126,16 +126,16 @@ def _is_error(body: bytes) -> bool:
     return isinstance(found, dict) and isinstance(found.get("error"), dict)
 
 
-def _of_status(response: httpx2.Response) -> tuple[int, str]:
+def _of_status(response: httpx2.Response) -> tuple[str | None, str]:
     told = f"the service answered {response.status_code} {response.reason_phrase}".strip()
     if response.status_code in (401, 403):
         told += "; look at auth_header and at the secret in the variable that auth_secret_env names"
-    return (NO_ANSWER if response.status_code in _TRANSIENT else types.INTERNAL_ERROR), told
+    return (NO_ANSWER if response.status_code in _TRANSIENT else None), told
 
 
-def _failed(request: httpx2.Request, code: int, message: str) -> httpx2.Response:
+def _failed(request: httpx2.Request, data: str | None, message: str) -> httpx2.Response:
     # Without a number: the SDK gives it that of the request which it answers.
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": types.INTERNAL_ERROR, "message": message, "data": data}}
     return httpx2.Response(500, json=error, request=request)
 
 

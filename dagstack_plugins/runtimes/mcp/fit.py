@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ import attrs
 import jsonschema_rs
 
 from dagstack_plugins.kinds.compile import CompiledKind
-from dagstack_plugins.kinds.inclusion import Excess, excess
+from dagstack_plugins.kinds.inclusion import Excess, TooComplex, excess
 from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.kinds.schemas import Schema, SchemaFault, SchemaFiles
 from dagstack_plugins.manifest import PluginManifest
@@ -34,12 +35,14 @@ class Fit:
         misfits: why it can't be used; empty if it can.
         extra: tools that are none of the kind's.
         own_inputs: for hooks whose inputs each plugin describes itself, what its tool says of them.
+        wrapped: the hooks whose tools say themselves that their results are wrapped.
     """
 
     tools: Mapping[str, str]
     misfits: Sequence[str]
     extra: Sequence[str]
     own_inputs: Mapping[str, Any]
+    wrapped: frozenset[str]
 
 
 def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind) -> Fit:
@@ -54,12 +57,15 @@ def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind)
     offered = {tool.name: tool for tool in tools}
     found: dict[str, str] = {}
     own: dict[str, Any] = {}
+    wrapped: set[str] = set()
     misfits = [f"it lists the tool {name!r} twice" for name in _twice(tools)]
     for hook in exposed(kind):
         name = tool_name(hook, manifest)
         tool = offered.pop(name, None)
         if tool is not None:
             found[hook.name] = name
+            if set((tool.output_schema or {}).get("properties", ())) == {RESULT}:
+                wrapped.add(hook.name)
             if hook.input_schema_hook and not _is_open(tool.input_schema):
                 own[hook.name] = tool.input_schema
             misfits += _differences(hook, tool, kind.schemas)
@@ -71,12 +77,11 @@ def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind)
     for word in (SETUP, TEARDOWN):
         if offered.pop(name := own_name(word, kind, manifest), None) is not None:
             found[word] = name
-    return Fit(found, misfits, list(offered), own)
+    return Fit(found, misfits, list(offered), own, frozenset(wrapped))
 
 
 def _twice(tools: Sequence[Tool]) -> list[str]:
-    names = [tool.name for tool in tools]
-    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    return [name for name, times in Counter(tool.name for tool in tools).items() if times > 1]
 
 
 def _differences(hook: Hook, tool: Tool, files: SchemaFiles) -> Iterator[str]:
@@ -87,7 +92,7 @@ def _differences(hook: Hook, tool: Tool, files: SchemaFiles) -> Iterator[str]:
     ours, theirs = hook.input_schema or Schema({"type": "object"}, "kind"), _document(tool.input_schema)
     if theirs is not None and not hook.input_schema_hook:
         yield from _told(tool, "input", lambda: excess(ours, files, theirs, _FILES), theirs)
-    given, taken = _output(hook, tool), hook.output_schema
+    given, taken = _output(hook, tool, files), hook.output_schema
     if given is not None and taken is not None:
         yield from _told(tool, "output", lambda: excess(given, _FILES, taken, files, lenient=True), given)
 
@@ -97,15 +102,17 @@ def _told(tool: Tool, side: str, find: Callable[[], Iterator[Excess]], theirs: S
     try:
         _FILES.validator(Schema.document(theirs.root, "tool"))
         yield from (f"{told} {dotted(path)} {what}" for path, what in find())
+    except TooComplex:  # what comes is checked at each call
+        return
     except (jsonschema_rs.ValidationError, SchemaFault, ValueError, RecursionError) as error:
         yield f"{told}: its schema is none: {str(error).splitlines()[0]}"
 
 
-def _output(hook: Hook, tool: Tool) -> Schema | None:
+def _output(hook: Hook, tool: Tool, files: SchemaFiles) -> Schema | None:
     body = tool.output_schema
     if body is None:
         return None
-    if not Expected.of(hook).is_object and set(body.get("properties", ())) == {RESULT}:
+    if not Expected.of(hook, files).is_object and set(body.get("properties", ())) == {RESULT}:
         return Schema(body["properties"][RESULT], "tool", root=body)
     return _document(body)
 

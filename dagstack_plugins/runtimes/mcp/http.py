@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,13 +27,13 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @asynccontextmanager
-async def connected(how: McpHttp, folder: Path, logger: logging.Logger) -> AsyncIterator[Session]:
+async def connected(how: McpHttp, folder: Path, tell: Callable[[str], None]) -> AsyncIterator[Session]:
     """A connection to a service.
 
     Args:
         how: the manifest's word.
         folder: the plugin's.
-        logger: where doubts are told.
+        tell: is told of doubts.
 
     Raises:
         Lost: if it can't be reached, or doesn't speak MCP.
@@ -48,8 +47,10 @@ async def connected(how: McpHttp, folder: Path, logger: logging.Logger) -> Async
     async with CarefulClient(
         backoff=how.backoff_sec,
         over=over,
-        headers=_headers(how, logger),
-        verify=_trusted(how, folder, logger),
+        headers=_headers(how, tell),
+        verify=_trusted(how, folder, tell),
+        # What is on this machine is reached without a proxy, which would see the secret.
+        trust_env=httpx2.URL(how.url).host not in _LOOPBACK,
         timeout=httpx2.Timeout(how.timeout_sec, pool=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS),
     ) as client:
@@ -59,7 +60,7 @@ async def connected(how: McpHttp, folder: Path, logger: logging.Logger) -> Async
             yield session
 
 
-def _headers(how: McpHttp, logger: logging.Logger) -> dict[str, str]:
+def _headers(how: McpHttp, tell: Callable[[str], None]) -> dict[str, str]:
     """The header with the secret; no message ever shows that."""
     if how.auth_secret_env is None:
         return {}
@@ -70,18 +71,21 @@ def _headers(how: McpHttp, logger: logging.Logger) -> dict[str, str]:
         raise Lost(f"the environment variable {how.auth_secret_env} holds what can't be sent in a header")
     url = httpx2.URL(how.url)
     if url.scheme == "http" and url.host not in _LOOPBACK:
-        logger.warning("its secret travels without encryption, as its address begins with http://")
+        tell("its secret travels without encryption, as its address begins with http://")
     header = how.auth_header or "Authorization"
     bare = header.lower() == "authorization" and " " not in secret
     return {header: f"Bearer {secret}" if bare else secret}
 
 
-def _trusted(how: McpHttp, folder: Path, logger: logging.Logger) -> ssl.SSLContext:
+def _trusted(how: McpHttp, folder: Path, tell: Callable[[str], None]) -> ssl.SSLContext | bool:
+    if httpx2.URL(how.url).scheme == "http":
+        return False
     if not how.tls_verify:
-        logger.warning("its server is trusted blindly, as tls_verify = false")
+        tell("its server is trusted blindly, as tls_verify = false")
         return trust(False, httpx2)
     bundle: Any = True if how.tls_ca_bundle is None else folder / Path(how.tls_ca_bundle).expanduser()
     try:
         return trust(bundle, httpx2)
     except (OSError, ValueError) as error:
-        raise Lost(f"tls_ca_bundle: {raised(error)}") from None
+        source = "tls_ca_bundle" if how.tls_ca_bundle else "the certificates that the system trusts"
+        raise Lost(f"{source}: {raised(error)}") from None

@@ -1,21 +1,26 @@
-"""How long a message between a host and a plugin elsewhere may be."""
+"""How long a message between a host and a plugin elsewhere may be, and what stands for one that never came."""
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import mcp_types as types
 
 LIMIT: Final = 10 * 1024 * 1024
 """Bytes that a message may have."""
-TOO_LONG: Final = -32013
-"""The code of the error that stands for an answer that was too long; of those that JSON-RPC leaves to servers."""
 
-NO_ANSWER: Final = -32014
-"""The code of the error that stands for an answer that never came."""
+# In the data of an error, as its code may be anyone's: no server can guess these.
+TOO_LONG: Final = f"too long {secrets.token_hex(8)}"
+"""It stands for an answer that was too long."""
+NO_ANSWER: Final = f"no answer {secrets.token_hex(8)}"
+"""It stands for an answer that never came."""
+SESSION_OVER: Final = f"session over {secrets.token_hex(8)}"
+"""It stands for an answer of a service that forgot the session."""
 
-SESSION_OVER: Final = -32015
-"""The code of the error that stands for an answer of a service that forgot the session."""
+
+class NotRead(Exception):
+    """A process doesn't read what it is sent."""
 
 
 class TooLong(Exception):
@@ -43,5 +48,5 @@ def too_long_answer(number: int | str, length: int) -> types.JSONRPCError:
         number: of the request that it answers.
         length: its bytes, as far as they came.
     """
-    error = types.ErrorData(code=TOO_LONG, message=too_long(length))
+    error = types.ErrorData(code=types.INTERNAL_ERROR, message=too_long(length), data=TOO_LONG)
     return types.JSONRPCError(jsonrpc="2.0", id=number, error=error)

@@ -14,14 +14,18 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess
-from dagstack_plugins.runtimes.mcp.limits import LIMIT, TooLong, too_long_answer
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, NotRead, TooLong, too_long_answer
 from dagstack_plugins.wording import one_line
 
 _ENDS: Final = 512
 """Bytes at both ends of a message that is too long, in one of which its number is."""
 _NUMBER: Final = re.compile(rb'^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)\s*,|[,{]\s*"id":\s*(\d+)\s*\}\s*$')
 _SHOWN: Final = 200
-"""Characters of noise that are told."""
+"""Bytes of a line of noise that are told."""
+_AT_ONCE: Final = 50
+"""Lines of noise, after which others have their turn."""
+_SMALL: Final = 1024 * 1024
+"""Bytes that may wait for a process that doesn't read, before what it asked for is not answered any more."""
 
 
 class _Stream:
@@ -54,6 +58,7 @@ class Incoming(_Stream):
         self.ended = asyncio.Event()
         self._lines = process.stdout
         self._noise = noise
+        self._noisy = 0
 
     async def receive(self) -> SessionMessage | Exception:
         """The next message.
@@ -69,6 +74,9 @@ class Incoming(_Stream):
 
     async def _next(self) -> types.JSONRPCMessage:
         while True:
+            self._noisy += 1
+            if self._noisy % _AT_ONCE == 0:  # what is there already is read without waiting: others want their turn
+                await asyncio.sleep(0)
             try:
                 line = await self._lines.readuntil(b"\n")
             except asyncio.IncompleteReadError as error:
@@ -78,15 +86,16 @@ class Incoming(_Stream):
             except asyncio.LimitOverrunError:
                 line = await self._shortened()
             if (message := self._message(line)) is not None:
+                self._noisy = 0
                 return message
 
     def _message(self, line: bytes) -> types.JSONRPCMessage | None:
-        replaced = ""
-        for text in (line, replaced := line.decode("utf-8", "replace")):
-            with suppress(ValueError):
-                return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
-        if replaced.strip():
-            self._noise(one_line(replaced.strip()[:_SHOWN]))
+        if line.lstrip().startswith(b"{"):
+            for text in (line, line.decode("utf-8", "replace")):
+                with suppress(ValueError):
+                    return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+        if told := line[:_SHOWN].decode("utf-8", "replace").strip():
+            self._noise(one_line(told))
         return None
 
     async def _shortened(self) -> bytes:
@@ -133,8 +142,15 @@ class Outgoing(_Stream):
 
         Raises:
             TooLong: if it has too many bytes; nothing is sent then.
+            NotRead: if too much waits for the process already.
             anyio.BrokenResourceError: if the process is gone.
         """
+        is_request = isinstance(item.message, types.JSONRPCRequest)
+        waiting = self._writer.transport.get_write_buffer_size()
+        if waiting > (LIMIT if is_request else _SMALL):
+            if is_request:
+                raise NotRead("it doesn't read what it is sent")
+            return
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
         if len(line) > LIMIT:
             raise TooLong(len(line))
@@ -142,8 +158,9 @@ class Outgoing(_Stream):
             raise anyio.ClosedResourceError
         try:
             self._writer.write(line)
-            # A word that a call is cancelled must not wait: it comes from a caller who has waited enough.
-            if not isinstance(item.message, types.JSONRPCNotification):
+            # All else must not wait: a word that a call is cancelled comes from a caller who has waited enough, and a
+            # process that asks and never reads would make us wait once for each of its questions.
+            if is_request:
                 await self._writer.drain()
         except OSError:
             raise anyio.BrokenResourceError from None

@@ -10,7 +10,7 @@ import concurrent.futures
 import functools
 import importlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from dagstack_plugins.calls import current_metadata
@@ -26,8 +26,13 @@ from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, v
 from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy, Supervisor
 from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, exposed, own_name
 from dagstack_plugins.runtimes.wire import Wire
+from dagstack_plugins.wording import one_line
 
 Tell = Callable[[str], None]
+_TOLD: Final = 20
+"""Tools, and misfits, that are told by name."""
+_SECRET: Final = 4
+"""Letters of a text that may be a secret; a shorter one stands in any message."""
 _ENDED: Final = "it was stopped"
 
 
@@ -65,6 +70,7 @@ class Link:
         self._supervisor: Supervisor | None = None
         self._tools: Mapping[str, str] = {}
         self._own_inputs: Mapping[str, Any] = {}
+        self._wrapped: Collection[str] = ()
         self._wire: Wire | None = None
         self._said: set[str] = set()
 
@@ -134,34 +140,62 @@ class Link:
         return self._supervisor is not None and self._supervisor.goes_on
 
     @property
+    def away(self) -> str:
+        """Why it takes no calls now; empty if it does."""
+        supervisor = self._supervisor
+        return "" if supervisor is None or supervisor.line is not None else supervisor.why
+
+    @property
     def runs(self) -> bool:
         """Whether something of it is left."""
         return self._supervisor is not None and not self._supervisor.over
 
     async def _greet(self, line: Line, context: PluginContext) -> None:
-        found = fit(await line.tools(), self._manifest, self._compiled)
+        # In a thread, as schemas may be large, and others want their answers meanwhile.
+        found = await asyncio.to_thread(fit, await line.tools(), self._manifest, self._compiled)
         if found.misfits:
-            raise Lost("it does not fit its kind:" + "".join(f"\n  - {one}" for one in found.misfits))
+            told = [one_line(one) for one in found.misfits[:_TOLD]]
+            raise Lost("it does not fit its kind:" + "".join(f"\n  - {one}" for one in told))
         self._tell_once(found.extra, context.logger)
-        self._tools, self._own_inputs = found.tools, found.own_inputs
+        self._tools = found.tools
         if SETUP in found.tools:
             await self._set_up(line, context)
         elif context.config:
             missing = own_name(SETUP, self._compiled.kind, self._manifest)
             context.logger.warning("its configuration goes nowhere, as its server has no tool %r to take it", missing)
+        self._wrapped = found.wrapped
+        self._own_inputs = {**found.own_inputs, **await self._schemas(line)}
+
+    async def _schemas(self, line: Line) -> dict[str, Any]:
+        """What the plugin says of its own inputs, where its kind has a hook for that."""
+        schemas = {}
+        for hook in exposed(self._compiled.kind):
+            source = hook.input_schema_hook
+            if hook.name in self._tools and source is not None and source in self._tools:
+                answer = await line.call(self._tools[source], {}, None)
+                if answer.is_error:
+                    raise Lost(str(error_of(answer, f"its {source}", self._known(source))))
+                schemas[hook.name] = value_of(answer, self._expected(source), wrapped=source in self._wrapped)
+        return schemas
+
+    def _expected(self, hook: str) -> Expected:
+        return Expected.of(self._compiled.kind.hooks[hook], self._compiled.kind.schemas)
 
     def _tell_once(self, extra: Sequence[str], logger: logging.Logger) -> None:
-        for name in extra:
-            if name not in self._said:
-                self._said.add(name)
-                logger.info("the tool %r of its server is none of its kind's, and is ignored", name)
+        new = [name for name in extra if name not in self._said]
+        if new and len(self._said) < _TOLD:
+            self._said.update(new)
+            more = f", and {len(new) - _TOLD} more" if len(new) > _TOLD else ""
+            names = ", ".join(repr(one_line(name[:200])) for name in new[:_TOLD])
+            logger.info("tools of its server that are none of its kind's, and are ignored: %s%s", names, more)
 
     async def _set_up(self, line: Line, context: PluginContext) -> None:
         # In a thread: what is lent to the plugin may have to be made for it.
         given = await asyncio.to_thread(self._given, context)
         answer = await line.call(self._tools[SETUP], given, None)
         if answer.is_error:
-            raise Lost(str(error_of(answer, "its setup", self._known(SETUP))))
+            told = str(error_of(answer, "its setup", self._known(SETUP)))
+            raise Lost(_without(told, context.config))
 
     # Calls
 
@@ -194,14 +228,20 @@ class Link:
             hook: the hook's name.
         """
         codec = self._compiled.codecs[hook]
-        expected = Expected.of(codec.hook)
+        expected = self._expected(hook)
 
         async def call(payload: Any) -> Any:
-            arguments = plain(payload) if codec.typed else to_json(payload)
+            try:
+                arguments = plain(payload) if codec.typed else to_json(payload)
+            except Exception as error:
+                codec.refuse_input(error)
             answer = await self._answer(hook, arguments)
             if answer.is_error:
                 raise error_of(answer, self._whose, self._known(hook))
-            return value_of(answer, expected)
+            try:
+                return value_of(answer, expected, wrapped=hook in self._wrapped)
+            except ValueError as error:
+                raise PluginError(f"{self._whose} gave no result: {error}", **self._known(hook)) from None
 
         return call
 
@@ -254,6 +294,19 @@ class Link:
         return PluginUnavailable(
             f"{self._whose} can't be reached: {reason}", reasons={name: reason}, kind=self._manifest.kind, plugin=name
         )
+
+
+def _without(told: str, config: Any) -> str:
+    """A text of a plugin's, without what its host configured: that may be secret."""
+    if isinstance(config, Mapping):
+        for value in config.values():
+            told = _without(told, value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            told = _without(told, value)
+    elif isinstance(config, str) and len(config) >= _SECRET:
+        told = told.replace(config, "…")
+    return told
 
 
 async def _run(supervisor: Supervisor, before: Supervisor | None) -> None:

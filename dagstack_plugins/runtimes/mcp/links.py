@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -42,7 +43,13 @@ def is_isolated(runtime: str, manifest: PluginManifest) -> bool:
     return runtime == "mcp_stdio" and (manifest.mcp_stdio is None or not manifest.mcp_stdio.command)
 
 
-def link_of(runtime: str, manifest: PluginManifest, compiled: CompiledKind, recipe: bytes | None) -> Link:
+def link_of(
+    runtime: str,
+    manifest: PluginManifest,
+    compiled: CompiledKind,
+    recipe: bytes | None,
+    check: Callable[[], None],
+) -> Link:
     """The link to a plugin.
 
     Args:
@@ -50,12 +57,13 @@ def link_of(runtime: str, manifest: PluginManifest, compiled: CompiledKind, reci
         manifest: the plugin's.
         compiled: its kind.
         recipe: how its code is loaded, if it is isolated.
+        check: raises if the host does not trust its files any more.
     """
     if runtime == "mcp_http":
         return _http_link(manifest, compiled)
     how = manifest.mcp_stdio or McpStdio()
     if recipe is None:
-        return _stdio_link(manifest, compiled, how)
+        return _stdio_link(manifest, compiled, how, check)
     argument = base64.b64encode(recipe).decode()
     if len(argument) > _LONGEST:
         raise PluginLoadError(
@@ -71,7 +79,7 @@ def link_of(runtime: str, manifest: PluginManifest, compiled: CompiledKind, reci
     def given(context: PluginContext) -> dict[str, Any]:
         return {"given": base64.b64encode(_given(manifest, context)).decode()}
 
-    return _stdio_link(manifest, compiled, how, given=given, farewell=manifest.teardown_timeout_sec)
+    return _stdio_link(manifest, compiled, how, check, given=given, farewell=manifest.teardown_timeout_sec)
 
 
 def _given(manifest: PluginManifest, context: PluginContext) -> bytes:
@@ -89,7 +97,13 @@ def _given(manifest: PluginManifest, context: PluginContext) -> bytes:
 
 
 def _stdio_link(
-    manifest: PluginManifest, compiled: CompiledKind, how: McpStdio, *, farewell: float = 2.0, **given: Any
+    manifest: PluginManifest,
+    compiled: CompiledKind,
+    how: McpStdio,
+    check: Callable[[], None],
+    *,
+    farewell: float = 2.0,
+    **given: Any,
 ) -> Link:
     folder = manifest.folder or Path.cwd()
     patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
@@ -101,7 +115,7 @@ def _stdio_link(
         from dagstack_plugins.runtimes.mcp.stdio import connected
 
         def connect() -> AbstractAsyncContextManager[Line]:
-            return connected(how, folder, context.logger, farewell=farewell)
+            return connected(how, folder, context.logger, check, farewell=farewell)
 
         return Policy(connect, patience, field, restarts=how.max_restarts, backoff=how.backoff_sec, waits=False)
 
@@ -120,8 +134,15 @@ def _http_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:
     def policy(context: PluginContext) -> Policy:
         from dagstack_plugins.runtimes.mcp.http import connected
 
+        said: set[str] = set()
+
+        def tell(doubt: str) -> None:
+            if doubt not in said:  # once for all attempts
+                said.add(doubt)
+                context.logger.warning("%s", doubt)
+
         def connect() -> AbstractAsyncContextManager[Line]:
-            return connected(how, folder, context.logger)
+            return connected(how, folder, tell)
 
         patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
         # A service comes and goes without its host: it is looked for until it is there.

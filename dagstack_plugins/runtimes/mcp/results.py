@@ -13,7 +13,10 @@ import attrs
 
 from dagstack_plugins.calls import STOP_CHAIN
 from dagstack_plugins.errors import Fault, PayloadInvalid, PluginError
+from dagstack_plugins.kinds.inclusion import target
 from dagstack_plugins.kinds.model import Hook
+from dagstack_plugins.kinds.schemas import SchemaFiles
+from dagstack_plugins.wording import one_line
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult
@@ -24,8 +27,14 @@ METADATA: Final = "dagstack/metadata"
 """In ``_meta`` of a call: the metadata that the caller bound."""
 ERROR: Final = "dagstack/error"
 """In ``_meta`` of a failed result: ``type``, ``message`` and ``traceback`` of the error."""
+WRAPPED: Final = "dagstack/wrapped"
+"""In ``_meta`` of a result: that it is wrapped, where neither the kind nor the tool says so."""
 STOP: Final = "dagstack/stop"
 """In ``_meta`` of a result that ends the chain: ``"value"`` with it, ``"before"`` with the value that was there."""
+_LONGEST: Final = 4000
+"""Characters of an error that are told."""
+_TRACE: Final = 100_000
+"""Characters of a traceback, its end."""
 TRACE: Final = ("traceparent", "tracestate", "baggage")
 """Names of metadata that travel as W3C trace context, where tracing looks for it."""
 
@@ -45,47 +54,66 @@ class Expected:
     Attributes:
         is_object: objects, which travel as they are.
         is_text: texts.
+        is_declared: whether the kind says anything of them.
     """
 
     is_object: bool
     is_text: bool
+    is_declared: bool
 
     @classmethod
-    def of(cls, hook: Hook) -> Expected:
-        """What a hook's schema says."""
-        body = hook.output_schema.body if hook.output_schema is not None else None
+    def of(cls, hook: Hook, files: SchemaFiles) -> Expected:
+        """What a hook's schema says.
+
+        Args:
+            hook: the hook.
+            files: what references in its schema lead to.
+        """
+        body = target(hook.output_schema, files).body if hook.output_schema is not None else None
         declared = body.get("type") if isinstance(body, dict) else None
-        return cls(declared == "object", declared == "string")
+        return cls(declared == "object", declared == "string", bool(body))
 
 
-def value_of(answer: CallToolResult, expected: Expected) -> Any:
+def value_of(answer: CallToolResult, expected: Expected, *, wrapped: bool = False) -> Any:
     """The value of an answer.
 
     Args:
         answer: one that is no failure.
         expected: what the hook's outputs are.
+        wrapped: whether its tool says that results are wrapped.
+
+    Raises:
+        ValueError: if it has content, and no value.
     """
-    stop = (answer.meta or {}).get(STOP)
+    meta = answer.meta or {}
+    stop = meta.get(STOP)
     if stop == "before":
         return STOP_CHAIN
-    value = _value(answer, expected)
+    may_be = wrapped or expected.is_declared or meta.get(WRAPPED) is True
+    value = _value(answer, expected, may_be_wrapped=may_be and not expected.is_object)
     return STOP_CHAIN.with_value(value) if stop == "value" else value
 
 
-def _value(answer: CallToolResult, expected: Expected) -> Any:
+def _value(answer: CallToolResult, expected: Expected, *, may_be_wrapped: bool) -> Any:
     content = answer.structured_content
     if content is not None:
-        wrapped = not expected.is_object and isinstance(content, dict) and content.keys() == {RESULT}
+        wrapped = may_be_wrapped and isinstance(content, dict) and content.keys() == {RESULT}
         return content[RESULT] if wrapped else content
     if not answer.content:
         return None
+    if other := [part.type for part in answer.content if part.type != "text"]:
+        raise ValueError(f"its content is of type {', '.join(dict.fromkeys(other))}; structured content holds a result")
     text = _text(answer)  # of a server that has no structured answers
     if expected.is_text:
         return text
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return text
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
 
 
 def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]) -> PluginError | PayloadInvalid:
@@ -103,10 +131,11 @@ def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]
         return invalid
     kind, trace = told.get("type"), told.get("traceback")
     what = f"{kind}: {told.get('message')}" if kind else str(told.get("message"))
+    what = "\n".join(one_line(line) for line in what[:_LONGEST].splitlines())
     error = PluginError(
         f"{whose} failed: {what}",
-        error_type=str(kind) if kind else None,
-        remote_traceback=str(trace) if trace else None,
+        error_type=one_line(str(kind)[:_LONGEST]) if kind else None,
+        remote_traceback=str(trace)[-_TRACE:] if trace else None,
         **known,
     )
     if error.remote_traceback:

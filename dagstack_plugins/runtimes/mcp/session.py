@@ -12,7 +12,7 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG
+from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG, NotRead
 from dagstack_plugins.runtimes.mcp.supervisor import Lost
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import one_line, raised
@@ -26,6 +26,8 @@ _STREAM: Final = "SSE stream"
 _CLOSED: Final = (types.CONNECTION_CLOSED, "Connection closed")
 """How it tells of the end of all."""
 _SSE_LIMIT: Final = "Server-sent event exceeded"
+_MOST: Final = 10_000
+"""Tools of one server."""
 _US: Final = types.Implementation(name="dagstack-plugins", version=VERSION)
 
 
@@ -68,6 +70,8 @@ class Session:
         for _ in range(_PAGES):
             page = await self._page(cursor)
             tools += page.tools
+            if len(tools) > _MOST:
+                raise Lost(f"it lists more than {_MOST} tools")
             if not (cursor := page.next_cursor):
                 return tools
         raise Lost(f"its list of tools has more than {_PAGES} pages")
@@ -96,16 +100,18 @@ class Session:
             # Not `call_tool`: that checks outputs by the server's own schema, and the kind's is what counts.
             return await self._session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except MCPError as error:
-            if error.code == TOO_LONG or _SSE_LIMIT in error.message:
+            abandoned = error.code == types.CONNECTION_CLOSED and error.message.startswith(_STREAM)
+            if error.data == TOO_LONG or (abandoned and _SSE_LIMIT in error.message):
                 raise AnswerTooLong(error.message) from None
-            if error.message.startswith(_STREAM):
+            if abandoned:
                 raise NoAnswer(f"the service broke off its answer: {error.message}") from None
-            # The code alone says nothing, as servers may use it for errors of their own.
-            if error.code == SESSION_OVER or (error.code, error.message) == _CLOSED:
+            if error.data == SESSION_OVER or (error.code, error.message) == _CLOSED:
                 raise Lost("the connection broke during the call") from None
-            if error.code in (NO_ANSWER, types.REQUEST_TIMEOUT):
+            if error.data == NO_ANSWER:
                 raise NoAnswer(error.message) from None
             raise Refused(one_line(error.message[:_LONGEST])) from None
+        except NotRead as error:
+            raise NoAnswer(str(error)) from None
         except (ValidationError, RuntimeError) as error:
             raise Refused(f"its answer is none of a tool: {_short(error)}") from None
 
@@ -144,7 +150,7 @@ def _as_lost(error: BaseException) -> BaseException:
     if isinstance(error, Lost) or not isinstance(error, Exception):
         return error
     if isinstance(error, MCPError):
-        if error.code == NO_ANSWER:
+        if error.data == NO_ANSWER:
             return Lost(error.message)
         closed = (error.code, error.message) == _CLOSED
         return Lost("it closed the connection" if closed else f"the handshake failed: {error.message}")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from dagstack_plugins.errors import PluginUntrusted
 from dagstack_plugins.manifest import McpStdio
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess, NotStarted, environment
 from dagstack_plugins.runtimes.mcp.limits import LIMIT
@@ -22,13 +24,15 @@ _LAST_WORDS: Final = 5
 """Lines of standard error that are told of an end that nobody expected."""
 _ENDING: Final = 0.5
 """Seconds between the end of a process's output and that of the process, if it ends."""
+_A_SECOND: Final = 500
+"""Lines of standard error that are told in a second; more are counted."""
 _NOISE: Final = 20
 """Lines that are no messages, which are told; the rest is counted."""
 
 
 @asynccontextmanager
 async def connected(
-    how: McpStdio, folder: Path, logger: logging.Logger, *, farewell: float = 2.0
+    how: McpStdio, folder: Path, logger: logging.Logger, check: Callable[[], None], *, farewell: float = 2.0
 ) -> AsyncIterator[Session]:
     """A connection to a program, which is started for it and ended with it.
 
@@ -36,11 +40,16 @@ async def connected(
         how: the manifest's word.
         folder: the plugin's.
         logger: where what it writes to standard error goes.
+        check: is asked before it is started; raises if it must not be.
         farewell: seconds between the end of its input and SIGTERM.
 
     Raises:
         Lost: if it can't be started, or doesn't speak MCP.
     """
+    try:
+        await asyncio.to_thread(check)
+    except PluginUntrusted as error:
+        raise Lost(str(error)) from None
     ear = _Ear(logger)
     process = await _started(how, folder, ear)
     incoming = Incoming(process, ear.noise)
@@ -67,9 +76,9 @@ async def connected(
     except Hung:
         await process.kill()
         raise
-    except Lost as error:
+    except Lost as error:  # it never came to a call: there is nothing to part from
         told = str(error) if not incoming.ended.is_set() else await broken()
-        await process.stop(farewell)
+        await process.kill()
         raise Lost(told) from None
     except BaseException:
         await process.kill()
@@ -106,11 +115,20 @@ class _Ear:
         self._logger = logger
         self._last: deque[str] = deque(maxlen=_LAST_WORDS)
         self._noise = 0
+        self._second = 0
+        self._lines = 0
 
     def hear(self, line: str) -> None:
         """Take a line of standard error."""
         self._last.append(line)
-        self._logger.info("%s", line)
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._lines > _A_SECOND:
+                self._logger.warning("it wrote %d more lines to standard error", self._lines - _A_SECOND)
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines <= _A_SECOND:
+            self._logger.info("%s", line)
 
     def noise(self, line: str) -> None:
         """Take a line of standard output that is no message."""

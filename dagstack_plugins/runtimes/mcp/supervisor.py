@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
+from dagstack_plugins.wording import raised
+
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, Tool
 
@@ -18,6 +20,8 @@ _LONGEST: Final = 60.0
 """Seconds between two attempts, at most."""
 _SOUND: Final = 60.0
 """Seconds of a connection after which what failed before it is forgotten."""
+_MOMENT: Final = 0.5
+"""Seconds that an attempt has to end by itself: cut off in the middle, libraries leave sockets to the collector."""
 _KNOWN: Final = 1.0
 """Seconds until it is known how a connection broke."""
 MISSES: Final = 5
@@ -99,7 +103,7 @@ class Supervisor:
         self.over = False
         self._misses = 0
         self._failures = 0
-        self._began = 0.0
+        self._since: float | None = None
         self._closing = asyncio.Event()
         self._broke = asyncio.Event()
         self._trouble: asyncio.Future[str] | None = None
@@ -110,7 +114,6 @@ class Supervisor:
         self._task = asyncio.current_task()
         try:
             while not self._closing.is_set():
-                self._began = time.monotonic()
                 reason = await self._one()
                 if reason:
                     self._note(reason)
@@ -133,7 +136,7 @@ class Supervisor:
                 async with asyncio.timeout(self._policy.patience) as limit:
                     line = await stack.enter_async_context(self._policy.connect())
                     await self._greet(line)
-                self.line, self.why = line, ""
+                self.line, self.why, self._since = line, "", time.monotonic()
                 if not self._first_ended(None):
                     self._tell("")
                 await self._until_broken(line)
@@ -143,8 +146,10 @@ class Supervisor:
             return str(error)
         except TimeoutError:
             if not limit.expired():
-                raise
+                return "it did not answer in time"
             return f"it was not ready within {self._policy.field} = {self._policy.patience:g}"
+        except Exception as error:  # of the system, such as too many open files
+            return raised(error)
         finally:
             self.line = None
         return ""
@@ -174,7 +179,8 @@ class Supervisor:
         """There is no connection any more: say so, and what comes next."""
         policy = self._policy
         self.line = None
-        if time.monotonic() - self._began > _SOUND and self._misses < MISSES:
+        since, self._since = self._since, None
+        if since is not None and time.monotonic() - since > _SOUND and self._misses < MISSES:
             self._failures = 0
         self._failures += 1
         if not self._ready.done() and not policy.waits:
@@ -216,6 +222,9 @@ class Supervisor:
         if self._task is None:
             return
         try:
+            if self.line is None and not hurry:  # there is nobody to part from; an attempt may be over in a moment
+                _, going = await asyncio.wait([self._task], timeout=_MOMENT)
+                hurry = bool(going)
             if hurry:
                 self._task.cancel()
             await asyncio.wait([self._task])
