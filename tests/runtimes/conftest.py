@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ import pytest
 from dagstack_plugins import PluginRegistry, PluginStatus
 
 HERE = Path(__file__).parent
+TIMES = int(os.environ.get("FAULTS_EACH", "10"))
+"""How often each fault is brought about; ``FAULTS_EACH=50`` is for who changes how they are met."""
 WriteServer = Callable[..., Path]
 
 

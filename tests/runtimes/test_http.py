@@ -29,7 +29,7 @@ from dagstack_plugins import (
     PluginUnavailable,
 )
 
-from .conftest import status_of, until
+from .conftest import TIMES, status_of, until
 from .service import Service, serving
 
 WritePlugin = Callable[..., Path]
@@ -429,7 +429,7 @@ def test_faults_hurt_nobody_else(registry: PluginRegistry, remote: WritePlugin, 
             outcomes = []
             try:
                 with ThreadPoolExecutor(4) as pool:
-                    for _ in range(50):
+                    for _ in range(TIMES):
                         until(lambda: answers(registry))
                         began = time.monotonic()
                         ask = registry.get_plugin("oracle", "delphi").ask
@@ -447,7 +447,7 @@ def test_faults_hurt_nobody_else(registry: PluginRegistry, remote: WritePlugin, 
             finally:
                 over.set()
                 caller.join(20)
-            assert len(outcomes) == 150
+            assert len(outcomes) == 3 * TIMES
             assert set(others) == {"dodona: fine?"}
             until(lambda: answers(registry))
             gc.collect()

@@ -33,13 +33,26 @@ from dagstack_plugins import (
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.lock import LockedPlugin
 
-from .conftest import HERE, WriteServer, gone, status_of, until
+from .conftest import HERE, TIMES, WriteServer, gone, status_of, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
 
 
 def children() -> set[int]:
-    return {one.pid for one in psutil.Process().children(recursive=True) if not gone(one.pid)}
+    """The processes of plugins, and their guards; other tests leave others of this process's."""
+    guards = [one for one in psutil.Process().children() if not gone(one.pid) and _is_guard(one)]
+    found = {one.pid for one in guards}
+    for guard in guards:
+        with suppress(psutil.NoSuchProcess):
+            found |= {one.pid for one in guard.children(recursive=True)}
+    return {pid for pid in found if not gone(pid)}
+
+
+def _is_guard(process: psutil.Process) -> bool:
+    try:
+        return any(argument.endswith("guardian.py") for argument in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def kill_all() -> None:
@@ -570,13 +583,11 @@ def test_a_handshake_that_fails_says_why(
     assert children() == set()
 
 
-FAULTS = {"kill": 50, "stop": 50, "garbage": 50, "exit 1": 50, "long 50000000": 50, "endless 50000000": 10}
+FAULTS = ["kill", "stop", "garbage", "exit 1", "long 50000000", "endless 50000000"]
 
 
-@pytest.mark.parametrize(("fault", "times"), FAULTS.items())
-def test_faults_hurt_nobody_else(
-    registry: PluginRegistry, server: WriteServer, plugins: Path, fault: str, times: int
-) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_hurt_nobody_else(registry: PluginRegistry, server: WriteServer, plugins: Path, fault: str) -> None:
     server("delphi", call_timeout_sec=0.25, stdio={"max_restarts": 1000, "backoff_sec": 0})
     server("dodona")
     registry.discover(plugins)
@@ -598,7 +609,7 @@ def test_faults_hurt_nobody_else(
         outcomes = []
         try:
             with ThreadPoolExecutor(4) as pool:
-                for _ in range(times):
+                for _ in range(TIMES):
                     until(lambda: answers(registry))
                     ask = registry.get_plugin("oracle", "delphi").ask
                     began = time.monotonic()
@@ -614,7 +625,7 @@ def test_faults_hurt_nobody_else(
         finally:
             calm.set()
             caller.join(20)
-        assert len(outcomes) == 3 * times
+        assert len(outcomes) == 3 * TIMES
         assert set(others) == {"dodona: fine?"}
         until(lambda: answers(registry))
         assert len(children()) == 4  # two guards, two plugins
@@ -637,7 +648,7 @@ def test_exits_in_the_handshake_hurt_nobody_else(registry: PluginRegistry, serve
     async def program() -> None:
         async with registry.running():
             before = psutil.Process().num_fds()
-            for _ in range(50):
+            for _ in range(TIMES):
                 await registry.setup_all()
                 assert status_of(registry, "broken").state is PluginState.UNAVAILABLE
                 assert (await registry.get_plugin("oracle", "dodona").aio.ask("?")).answer == "dodona: ?"
