@@ -68,11 +68,6 @@ def install(site: Path) -> Callable[..., Path]:
     return write
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Many tests wait for processes, browsers and timeouts: more of them at once than there are processors."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI nothing may skip: a skip there hides a missing tool."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

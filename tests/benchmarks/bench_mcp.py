@@ -131,5 +131,5 @@ def test_a_call_elsewhere(beside: Any, request: Any, runtime: str, at_once: int,
         "the MCP SDK's client, same server",
         both.theirs(at_once),
         at_most=at_most,
-        rounds=12,
+        rounds=8,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,11 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
     while not holds():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.005)
+
+
+def wires() -> set[threading.Thread]:
+    """The threads of connections; other tests' may be about to end."""
+    return {one for one in threading.enumerate() if one.name.startswith("dagstack-plugins-wire")}
 
 
 def gone(pid: int) -> bool:

@@ -29,7 +29,7 @@ from dagstack_plugins import (
     PluginUnavailable,
 )
 
-from .conftest import TIMES, status_of, until
+from .conftest import TIMES, status_of, until, wires
 from .service import Service, serving
 
 WritePlugin = Callable[..., Path]
@@ -270,10 +270,11 @@ def test_one_that_never_comes_is_stopped_with_the_others(
 ) -> None:
     remote("http://127.0.0.1:9/mcp")
     registry.discover(plugins)
+    before = wires()
     with registry.running():
         assert status_of(registry, "delphi").state is PluginState.UNAVAILABLE
     assert status_of(registry, "delphi").state is PluginState.STOPPED
-    assert not [one for one in threading.enumerate() if one.name.startswith("dagstack-plugins-wire")]
+    assert wires() <= before
 
 
 def test_strict_takes_one_that_is_not_there_for_a_failure(
@@ -281,9 +282,10 @@ def test_strict_takes_one_that_is_not_there_for_a_failure(
 ) -> None:
     remote("http://127.0.0.1:9/mcp")
     registry.discover(plugins)
+    before = wires()
     with pytest.raises(ExceptionGroup):
         asyncio.run(registry.setup_all(strict=True))
-    assert not [one for one in threading.enumerate() if one.name.startswith("dagstack-plugins-wire")]
+    assert wires() <= before
 
 
 def test_a_service_that_goes_opens_its_circuit_and_is_used_again_when_it_comes(

@@ -33,7 +33,7 @@ from dagstack_plugins import (
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.lock import LockedPlugin
 
-from .conftest import HERE, TIMES, WriteServer, gone, status_of, until
+from .conftest import HERE, TIMES, WriteServer, gone, status_of, until, wires
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
 
@@ -390,6 +390,7 @@ def test_nothing_is_left_after_teardown(registry: PluginRegistry, server: WriteS
     server("delphi")
     server("deaf", "deaf=yes")
     registry.discover(plugins)
+    before = wires()
     with registry.running():
         child = int(registry.get_plugin("oracle", "delphi").ask("child").answer)
         pids = {pid_of(registry), pid_of(registry, "deaf")}
@@ -399,7 +400,7 @@ def test_nothing_is_left_after_teardown(registry: PluginRegistry, server: WriteS
     assert children() == set()
     assert gone(child)
     assert {status_of(registry, name).state for name in ("delphi", "deaf")} == {PluginState.STOPPED}
-    assert not [one for one in threading.enumerate() if one.name.startswith("dagstack-plugins-wire")]
+    assert wires() <= before
 
 
 def test_a_teardown_that_takes_too_long_is_cut_short(
