@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+NPM = Path(__file__).parent / "npm"
+"""Programs of Node.js, and what they need."""
+
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
@@ -25,6 +28,15 @@ def no_choice_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment of whoever runs the tests chooses no plugins."""
     for name in [name for name in os.environ if name.startswith("DAGSTACK_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def npm() -> Mapping[str, str]:
+    """An environment with Node.js, and with the programs by others that the tests try this project against."""
+    programs = NPM / "node_modules/.bin"
+    if not programs.is_dir():
+        pytest.skip("needs: npm ci --prefix tests/npm")
+    return {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.fixture

@@ -249,9 +249,15 @@ def test_what_it_writes_to_standard_error_is_in_the_log_under_its_name(
         ({"command": ["./missing"]}, r"'./missing' \(.*/delphi/missing\) can't be run: No such file"),
         ({"command": ["./dagstack.json"]}, r"'./dagstack.json' .* can't be run: Permission denied"),
         ({"command": ["python3", "-c", "pass"]}, "its process ended with status 0"),
+        ({"command": ["sh", "-c", "exec <&-; sleep 60"]}, "it closed the connection"),
         (
             {"command": ["python3", "-c", "import sys; sys.exit('it broke')"]},
             "ended with status 1; it wrote last: it broke",
+        ),
+        (
+            # As Node.js does it: what is wrong comes first, and where last.
+            {"command": ["sh", "-c", "{ echo 'TypeError [E]: no such thing'; seq 9; echo; echo v20; } >&2; exit 1"]},
+            r"ended with status 1; it wrote last: TypeError \[E\]: no such thing \| … \| v20$",
         ),
         ({"command": ["cat"]}, "the handshake failed"),
         ({"command": ["yes"], "startup_timeout_sec": 1}, r"not ready within mcp_stdio.startup_timeout_sec = 1"),

@@ -13,7 +13,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG, NotRead
-from dagstack_plugins.runtimes.mcp.supervisor import Lost
+from dagstack_plugins.runtimes.mcp.supervisor import Closed, Lost
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import one_line, raised
 
@@ -152,6 +152,7 @@ def _as_lost(error: BaseException) -> BaseException:
     if isinstance(error, MCPError):
         if error.data == NO_ANSWER:
             return Lost(error.message)
-        closed = (error.code, error.message) == _CLOSED
-        return Lost("it closed the connection" if closed else f"the handshake failed: {error.message}")
+        if (error.code, error.message) == _CLOSED:
+            return Closed("it closed the connection")
+        return Lost(f"the handshake failed: {error.message}")
     return Lost(f"the handshake failed: {_short(error) or raised(error)}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,14 @@ from dagstack_plugins.runtimes.guarded_process import GuardedProcess, NotStarted
 from dagstack_plugins.runtimes.mcp.limits import LIMIT
 from dagstack_plugins.runtimes.mcp.lines import Incoming, Outgoing
 from dagstack_plugins.runtimes.mcp.session import Session, opened
-from dagstack_plugins.runtimes.mcp.supervisor import Hung, Lost
+from dagstack_plugins.runtimes.mcp.supervisor import Closed, Hung, Lost
 
 _LAST_WORDS: Final = 5
 """Lines of standard error that are told of an end that nobody expected."""
+_HEARD: Final = 40
+"""Lines that are looked at for what went wrong."""
+_ERROR: Final = re.compile(r"[\w.]*(?:Error|Exception|panic|fatal)\b.*:")
+"""How languages begin the line that says what went wrong; Python writes it last, Node.js and Go before where it was."""
 _ENDING: Final = 0.5
 """Seconds between the end of a process's output and that of the process, if it ends."""
 _A_SECOND: Final = 500
@@ -77,7 +82,11 @@ async def connected(
         await process.kill()
         raise
     except Lost as error:  # it never came to a call: there is nothing to part from
-        told = str(error) if not incoming.ended.is_set() else await broken()
+        told = str(error)
+        if isinstance(error, Closed) or incoming.ended.is_set():
+            with suppress(TimeoutError):  # its input was closed first, and it may never end
+                async with asyncio.timeout(2 * _ENDING):
+                    told = await broken()
         await process.kill()
         raise Lost(told) from None
     except BaseException:
@@ -113,7 +122,7 @@ class _Ear:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._last: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._last: deque[str] = deque(maxlen=_HEARD)
         self._noise = 0
         self._second = 0
         self._lines = 0
@@ -141,4 +150,9 @@ class _Ear:
 
     def last_words(self) -> str:
         """What it wrote last, for messages."""
-        return f"; it wrote last: {' | '.join(self._last)}" if self._last else ""
+        lines = [line for line in self._last if line.strip()]
+        told = lines[-_LAST_WORDS:]
+        error = next((line for line in reversed(lines) if _ERROR.match(line)), None)
+        if error is not None and error not in told:
+            told = [error, "…", lines[-1]]
+        return f"; it wrote last: {' | '.join(told)}" if told else ""

@@ -32,6 +32,10 @@ class Lost(Exception):
     """There is no connection, or none any more; the message says why."""
 
 
+class Closed(Lost):
+    """The other side closed the connection, and did not say why."""
+
+
 class Hung(Lost):
     """The other side does not answer: it is not asked to end, but ended."""
 
