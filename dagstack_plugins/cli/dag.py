@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import traceback
@@ -21,6 +20,7 @@ from dagstack_plugins.cli.finding import find
 from dagstack_plugins.cli.logs import log_to_stderr, quiet_library
 from dagstack_plugins.cli.options import FILE, FOLDER, examples, hookspecs_option, installed_option, json_option
 from dagstack_plugins.cli.output import complain, own_stdout, safe, told_path, write, write_json, write_lines
+from dagstack_plugins.cli.signals import INTERRUPTED, TERMINATED, terminable
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.dag import (
     DAG,
@@ -45,7 +45,6 @@ from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.wording import nearest, place_of, raised, said
 
-_INTERRUPTED, _TERMINATED = 130, 143
 _STYLES: Final = {"succeeded": "green", "failed": "red", "timed_out": "red", "skipped": "dim", "cancelled": "yellow"}
 
 
@@ -150,7 +149,7 @@ def _executed(
     told: list[ExecutionResult] = []
     status = 0
     hooks.register(HookEvent.POST_EXECUTE, lambda ctx: told.append(ctx.execution_result))
-    with _shown(hooks, gates), _terminable() as signals, ExitStack() as stack:
+    with _shown(hooks, gates), terminable() as signals, ExitStack() as stack:
         with nullcontext() if verbose else quiet_library():
             stack.enter_context(registry.running(context))
         tasks = pipeline_tasks(pipeline, registry)  # again: plugins have said by now what they take
@@ -159,28 +158,8 @@ def _executed(
         except KeyboardInterrupt:
             if not told:
                 raise
-            status = _TERMINATED if signals else _INTERRUPTED
+            status = TERMINATED if signals else INTERRUPTED
     return status, told[-1]
-
-
-@contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """SIGTERM ends a run in good order, as Ctrl-C does."""
-    signals: list[int] = []
-
-    def interrupt(number: int, _: object) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield signals
-    except KeyboardInterrupt:  # before there was anything to tell
-        if signals:
-            raise click.exceptions.Exit(_TERMINATED) from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _fitting(

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dagstack_plugins.addresses import is_loopback
 from dagstack_plugins.cli.configuration import config_option, read_config
 from dagstack_plugins.cli.finding import Found, complain_of_none, find
 from dagstack_plugins.cli.logs import log_to_stderr
 from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, installed_option
 from dagstack_plugins.cli.output import complain, own_stdout, told_path
+from dagstack_plugins.cli.signals import terminable
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.manifest import load_manifest
 from dagstack_plugins.plugin import PluginState
@@ -26,10 +26,8 @@ from dagstack_plugins.runtimes.background import BackgroundLoop
 if TYPE_CHECKING:
     from dagstack_plugins.serving.server import HostServer
 
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _SHORTEST: Final = 16
 """Characters of a token."""
-_TERMINATED: Final = 143
 
 
 def _served(command: Callable[..., int]) -> Callable[..., int]:
@@ -139,7 +137,7 @@ class _Where:
             raise click.BadParameter(f"{http!r} is no HOST:PORT, such as 127.0.0.1:8000", param_hint="--http")
         host = host.removeprefix("[").removesuffix("]")
         token = _token(token_env)
-        if token is None and host not in _LOOPBACK:
+        if token is None and not is_loopback(host):
             raise click.UsageError(
                 f"{host} is reached from other machines: say --token-env NAME, the variable that holds a token, or "
                 "serve on 127.0.0.1"
@@ -180,7 +178,7 @@ def _serve(
             complain(f"left out: {told_path(status.location)}, as {status.reason}", "warning")
     offers = Offers(registry, naming, only)
     offers.check()
-    with _terminable(), registry.running(context):
+    with terminable(), registry.running(context):
         if only is not None and not offers.now():
             return 1
         _run(HostServer(offers), where)
@@ -214,23 +212,3 @@ def _told(host: str) -> Callable[[int], None]:
         complain(f"served at http://{f'[{host}]' if ':' in host else host}:{port}/mcp", "note")
 
     return told
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends it in good order, as Ctrl-C does."""
-    signals: list[int] = []
-
-    def interrupt(number: int, _: object) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        if signals:
-            raise click.exceptions.Exit(_TERMINATED) from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)

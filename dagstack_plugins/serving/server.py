@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from dagstack_plugins.addresses import bound
 from dagstack_plugins.serving.offers import CannotOffer, Offers
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import nearest
@@ -138,13 +139,7 @@ class HostServer:
             app = _Guarded(app, token)
         config = uvicorn.Config(app, log_config=None, log_level=None, ws="none", timeout_graceful_shutdown=_LAST_WORDS)
         server = uvicorn.Server(config)
-        await self._watched(_until(server, _listening(host, port), ready, over))
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    # Not by uvicorn's own, which ends the process where there is no such place.
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=128)
+        await self._watched(_until(server, bound(host, port), ready, over))
 
 
 async def _until(

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dagstack_plugins.dag.dashboard.loopback import is_loopback
+from dagstack_plugins.addresses import is_loopback
 from dagstack_plugins.dag.dashboard.replies import refusal, refused
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")

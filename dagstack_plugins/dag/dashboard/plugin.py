@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from dagstack_plugins.addresses import is_loopback
 from dagstack_plugins.dag.dashboard.board import Board
-from dagstack_plugins.dag.dashboard.loopback import is_loopback
 from dagstack_plugins.dag.errors import DagError
 from dagstack_plugins.dag.events import HookEvent
 from dagstack_plugins.dag.gates import GateController

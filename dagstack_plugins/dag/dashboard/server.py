@@ -14,6 +14,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from dagstack_plugins.addresses import bound
 from dagstack_plugins.dag.dashboard.board import Board
 from dagstack_plugins.dag.dashboard.guard import Guard
 from dagstack_plugins.dag.dashboard.web import Metrics, Web
@@ -97,8 +98,7 @@ class Server:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        return bound(host, port)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             told = "is in use, maybe by another dashboard: give another port, or 0 for one that is free"

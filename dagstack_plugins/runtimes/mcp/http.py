@@ -13,17 +13,17 @@ from typing import Any, Final
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
 
+from dagstack_plugins.addresses import is_loopback
 from dagstack_plugins.manifest import McpHttp
 from dagstack_plugins.resources.tls import trust
 from dagstack_plugins.runtimes.mcp.careful_client import CarefulClient
+from dagstack_plugins.runtimes.mcp.failures import Lost
 from dagstack_plugins.runtimes.mcp.limits import LIMIT
 from dagstack_plugins.runtimes.mcp.session import Session, opened
-from dagstack_plugins.runtimes.mcp.supervisor import Lost
 from dagstack_plugins.wording import raised
 
 _CONNECTIONS: Final = 20
 """Connections that are kept for the next call."""
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @asynccontextmanager
@@ -50,7 +50,7 @@ async def connected(how: McpHttp, folder: Path, tell: Callable[[str], None]) -> 
         headers=_headers(how, tell),
         verify=_trusted(how, folder, tell),
         # What is on this machine is reached without a proxy, which would see the secret.
-        trust_env=httpx2.URL(how.url).host not in _LOOPBACK,
+        trust_env=not is_loopback(httpx2.URL(how.url).host),
         timeout=httpx2.Timeout(how.timeout_sec, pool=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS),
     ) as client:
@@ -70,7 +70,7 @@ def _headers(how: McpHttp, tell: Callable[[str], None]) -> dict[str, str]:
     if not (secret.isascii() and secret.isprintable()):
         raise Lost(f"the environment variable {how.auth_secret_env} holds what can't be sent in a header")
     url = httpx2.URL(how.url)
-    if url.scheme == "http" and url.host not in _LOOPBACK:
+    if url.scheme == "http" and not is_loopback(url.host):
         tell("its secret travels without encryption, as its address begins with http://")
     header = how.auth_header or "Authorization"
     bare = header.lower() == "authorization" and " " not in secret

@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-import mcp_types as types
-
 LIMIT: Final = 10 * 1024 * 1024
 """Bytes that a message may have."""
 
@@ -19,34 +17,10 @@ SESSION_OVER: Final = f"session over {secrets.token_hex(8)}"
 """It stands for an answer of a service that forgot the session."""
 
 
-class NotRead(Exception):
-    """A process doesn't read what it is sent."""
-
-
-class TooLong(Exception):
-    """A message has more bytes than any may have.
-
-    Args:
-        length: that many.
-    """
-
-    def __init__(self, length: int) -> None:
-        super().__init__(f"takes {length} bytes as JSON, and at most {LIMIT} go to a plugin in another process")
-        self.length = length
+INSTEAD: Final = "hand over a path, or a key of the blob store, instead"
+"""What to do with what is too long."""
 
 
 def too_long(length: int) -> str:
     """What is told of an answer that is too long, of which so many bytes came."""
-    told = f"its answer has more than {LIMIT} bytes ({length} came)"
-    return f"{told}; hand over a path, or a key of the blob store, instead"
-
-
-def too_long_answer(number: int | str, length: int) -> types.JSONRPCError:
-    """What stands for an answer that is too long.
-
-    Args:
-        number: of the request that it answers.
-        length: its bytes, as far as they came.
-    """
-    error = types.ErrorData(code=types.INTERNAL_ERROR, message=too_long(length), data=TOO_LONG)
-    return types.JSONRPCError(jsonrpc="2.0", id=number, error=error)
+    return f"its answer has more than {LIMIT} bytes ({length} came); {INSTEAD}"

@@ -14,7 +14,8 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess
-from dagstack_plugins.runtimes.mcp.limits import LIMIT, NotRead, TooLong, too_long_answer
+from dagstack_plugins.runtimes.mcp.failures import NotRead, TooLong
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, TOO_LONG, too_long
 from dagstack_plugins.wording import one_line
 
 _ENDS: Final = 512
@@ -115,7 +116,7 @@ class Incoming(_Stream):
         found = _NUMBER.search(head) or _NUMBER.search(tail)
         if found is None:
             return head[:_SHOWN] + b"\xe2\x80\xa6\n"
-        return too_long_answer(int(found[1] or found[2]), length).model_dump_json(by_alias=True).encode()
+        return _too_long_answer(int(found[1] or found[2]), length).model_dump_json(by_alias=True).encode()
 
     def __aiter__(self) -> Self:
         return self
@@ -125,6 +126,17 @@ class Incoming(_Stream):
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+
+
+def _too_long_answer(number: int | str, length: int) -> types.JSONRPCError:
+    """What stands for an answer that is too long.
+
+    Args:
+        number: of the request that it answers.
+        length: its bytes, as far as they came.
+    """
+    error = types.ErrorData(code=types.INTERNAL_ERROR, message=too_long(length), data=TOO_LONG)
+    return types.JSONRPCError(jsonrpc="2.0", id=number, error=error)
 
 
 class Outgoing(_Stream):

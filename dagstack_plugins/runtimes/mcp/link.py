@@ -21,14 +21,15 @@ from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.manifest import PluginManifest
+from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Lost, NoAnswer, Refused, TooLong
 from dagstack_plugins.runtimes.mcp.fit import fit
+from dagstack_plugins.runtimes.mcp.limits import INSTEAD
 from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, value_of
-from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy, Supervisor
+from dagstack_plugins.runtimes.mcp.supervisor import Connection, Policy, Supervisor
 from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, exposed, own_name
 from dagstack_plugins.runtimes.wire import Wire
 from dagstack_plugins.wording import one_line
 
-Tell = Callable[[str], None]
 _TOLD: Final = 20
 """Tools, and misfits, that are told by name."""
 _SECRET: Final = 4
@@ -36,7 +37,16 @@ _SECRET: Final = 4
 _ENDED: Final = "it was stopped"
 
 
-class Link:
+class _TimeIsUp(Exception):
+    """A call took longer than it may; the message says so."""
+
+
+def configuration(context: PluginContext) -> dict[str, Any]:
+    """What a server is set up with that knows nothing of this package."""
+    return {"config": to_json(context.config)}
+
+
+class McpLink:
     """A plugin elsewhere.
 
     Args:
@@ -45,7 +55,7 @@ class Link:
         policy: how it is reached.
         limit: seconds that a call may take, and the manifest's field that says so.
         patience: seconds that a start may take.
-        given: what the tool ``setup`` is called with; by default the configuration, as JSON.
+        given: what the tool ``setup`` is called with.
 
     Attributes:
         patience: see above.
@@ -58,7 +68,7 @@ class Link:
         policy: Callable[[PluginContext], Policy],
         limit: tuple[float, str] | None,
         patience: float,
-        given: Callable[[PluginContext], dict[str, Any]] = lambda context: {"config": to_json(context.config)},
+        given: Callable[[PluginContext], dict[str, Any]],
     ) -> None:
         self.patience = patience
         self._given = given
@@ -66,7 +76,6 @@ class Link:
         self._compiled = compiled
         self._policy = policy
         self._limit = limit
-        self._seconds = None if limit is None else limit[0]
         self._supervisor: Supervisor | None = None
         self._tools: Mapping[str, str] = {}
         self._own_inputs: Mapping[str, Any] = {}
@@ -76,7 +85,7 @@ class Link:
 
     # Life
 
-    async def start(self, wire: Wire, context: PluginContext, tell: Tell) -> None:
+    async def start(self, wire: Wire, context: PluginContext, tell: Callable[[str], None]) -> None:
         """Connect, and see whether the server has what the kind asks for.
 
         Args:
@@ -90,8 +99,8 @@ class Link:
         await asyncio.to_thread(importlib.import_module, "dagstack_plugins.runtimes.mcp.session")
         ready: concurrent.futures.Future[None] = concurrent.futures.Future()
 
-        async def greet(line: Line) -> None:
-            await self._greet(line, context)
+        async def greet(connection: Connection) -> None:
+            await self._greet(connection, context)
 
         self._wire, before = wire, self._supervisor
         self._supervisor = Supervisor(self._policy(context), greet, tell, ready)
@@ -122,11 +131,11 @@ class Link:
             await wire.wait(functools.partial(supervisor.close, hurry=hurry))
 
     async def _tear_down(self, supervisor: Supervisor) -> bool:
-        line = supervisor.line
-        if line is None or TEARDOWN not in self._tools:
+        connection = supervisor.connection
+        if connection is None or TEARDOWN not in self._tools:
             return True
         try:
-            answer = await line.call(self._tools[TEARDOWN], {}, None)
+            answer = await connection.call(self._tools[TEARDOWN], {}, None)
         except Exception as error:
             raise PluginError(f"its teardown got no answer: {error}", **self._known(TEARDOWN)) from None
         if answer.is_error:
@@ -143,36 +152,36 @@ class Link:
     def away(self) -> str:
         """Why it takes no calls now; empty if it does."""
         supervisor = self._supervisor
-        return "" if supervisor is None or supervisor.line is not None else supervisor.why
+        return "" if supervisor is None or supervisor.connection is not None else supervisor.why
 
     @property
     def runs(self) -> bool:
         """Whether something of it is left."""
         return self._supervisor is not None and not self._supervisor.over
 
-    async def _greet(self, line: Line, context: PluginContext) -> None:
+    async def _greet(self, connection: Connection, context: PluginContext) -> None:
         # In a thread, as schemas may be large, and others want their answers meanwhile.
-        found = await asyncio.to_thread(fit, await line.tools(), self._manifest, self._compiled)
+        found = await asyncio.to_thread(fit, await connection.tools(), self._manifest, self._compiled)
         if found.misfits:
             told = [one_line(one) for one in found.misfits[:_TOLD]]
             raise Lost("it does not fit its kind:" + "".join(f"\n  - {one}" for one in told))
         self._tell_once(found.extra, context.logger)
         self._tools = found.tools
         if SETUP in found.tools:
-            await self._set_up(line, context)
+            await self._set_up(connection, context)
         elif context.config:
             missing = own_name(SETUP, self._compiled.kind, self._manifest)
             context.logger.warning("its configuration goes nowhere, as its server has no tool %r to take it", missing)
         self._wrapped = found.wrapped
-        self._own_inputs = {**found.own_inputs, **await self._schemas(line)}
+        self._own_inputs = {**found.own_inputs, **await self._schemas(connection)}
 
-    async def _schemas(self, line: Line) -> dict[str, Any]:
+    async def _schemas(self, connection: Connection) -> dict[str, Any]:
         """What the plugin says of its own inputs, where its kind has a hook for that."""
         schemas = {}
         for hook in exposed(self._compiled.kind):
             source = hook.input_schema_hook
             if hook.name in self._tools and source is not None and source in self._tools:
-                answer = await line.call(self._tools[source], {}, None)
+                answer = await connection.call(self._tools[source], {}, None)
                 if answer.is_error:
                     raise Lost(str(error_of(answer, f"its {source}", self._known(source))))
                 schemas[hook.name] = value_of(answer, self._expected(source), wrapped=source in self._wrapped)
@@ -189,10 +198,10 @@ class Link:
             names = ", ".join(repr(one_line(name[:200])) for name in new[:_TOLD])
             logger.info("tools of its server that are none of its kind's, and are ignored: %s%s", names, more)
 
-    async def _set_up(self, line: Line, context: PluginContext) -> None:
+    async def _set_up(self, connection: Connection, context: PluginContext) -> None:
         # In a thread: what is lent to the plugin may have to be made for it.
         given = await asyncio.to_thread(self._given, context)
-        answer = await line.call(self._tools[SETUP], given, None)
+        answer = await connection.call(self._tools[SETUP], given, None)
         if answer.is_error:
             told = str(error_of(answer, "its setup", self._known(SETUP)))
             raise Lost(_without(told, context.config))
@@ -246,41 +255,52 @@ class Link:
         return call
 
     async def _answer(self, hook: str, arguments: dict[str, Any]) -> Any:
-        from dagstack_plugins.runtimes.mcp.limits import TooLong
-        from dagstack_plugins.runtimes.mcp.session import AnswerTooLong, NoAnswer, Refused
-
-        supervisor = self._supervisor
-        line = None if supervisor is None else supervisor.line
-        tool = self._tools.get(hook)
-        if supervisor is None or line is None or tool is None:
-            lacking = (
-                supervisor.why if supervisor is not None and line is None else f"its server has no tool for {hook!r}"
-            )
-            raise self._unavailable(lacking or _ENDED)
+        supervisor, connection, tool = self._reached(hook)
+        codec, name = self._compiled.codecs[hook], self._manifest.name
         try:
-            async with asyncio.timeout(self._seconds) as limit:
-                answer = await line.call(tool, arguments, meta_of(current_metadata()))
-        except TimeoutError:
-            if self._limit is None or not limit.expired():
-                raise
-            told = f"the call took longer than {self._limit[1]} = {self._limit[0]:g}"
-            supervisor.missed(line, told)
-            raise TimeoutError(told) from None
+            answer = await self._in_time(connection.call(tool, arguments, meta_of(current_metadata())))
+        except _TimeIsUp as error:
+            supervisor.missed(connection, str(error))
+            raise TimeoutError(str(error)) from None
         except NoAnswer as error:
-            supervisor.missed(line, str(error))
+            supervisor.missed(connection, str(error))
             raise self._unavailable(str(error)) from None
         except Lost:
             raise self._unavailable(await supervisor.why_lost()) from None
         except TooLong as error:
-            self._compiled.codecs[hook].refuse_own_input([Fault("$", f"{error}{_INSTEAD}")], self._manifest.name, "")
+            codec.refuse_own_input([Fault("$", f"{error}; {INSTEAD}")], name, "")
         except AnswerTooLong as error:
-            supervisor.answered(line)
-            self._compiled.codecs[hook].refuse("output", [Fault("$", f"{error}")], self._manifest.name)
+            supervisor.answered(connection)
+            codec.refuse("output", [Fault("$", str(error))], name)
         except Refused as error:
-            supervisor.answered(line)
+            supervisor.answered(connection)
             raise PluginError(f"{self._whose} refused the call: {error}", **self._known(hook)) from None
-        supervisor.answered(line)
+        supervisor.answered(connection)
         return answer
+
+    def _reached(self, hook: str) -> tuple[Supervisor, Connection, str]:
+        """The connection, and the tool of a hook."""
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise self._unavailable(_ENDED)
+        if (connection := supervisor.connection) is None:
+            raise self._unavailable(supervisor.why or _ENDED)
+        if (tool := self._tools.get(hook)) is None:
+            raise self._unavailable(f"its server has no tool for {hook!r}")
+        return supervisor, connection, tool
+
+    async def _in_time(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """A call, within the time that the manifest gives it."""
+        if self._limit is None:
+            return await call
+        seconds, field = self._limit
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await call
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise _TimeIsUp(f"the call took longer than {field} = {seconds:g}") from None
 
     @property
     def _whose(self) -> str:
@@ -313,6 +333,3 @@ async def _run(supervisor: Supervisor, before: Supervisor | None) -> None:
     if before is not None and not before.over:  # of a start that failed, and is still tried for
         await before.close(hurry=True)
     await supervisor.run()
-
-
-_INSTEAD: Final = "; hand over a path, or a key of the blob store, instead"

@@ -18,8 +18,9 @@ from dagstack_plugins.errors import PluginLoadError, PluginUnavailable
 from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.manifest import McpStdio, PluginManifest
 from dagstack_plugins.parcels import packed
-from dagstack_plugins.runtimes.mcp.link import Link
-from dagstack_plugins.runtimes.mcp.supervisor import Line, Lost, Policy
+from dagstack_plugins.runtimes.mcp.failures import Lost
+from dagstack_plugins.runtimes.mcp.link import McpLink, configuration
+from dagstack_plugins.runtimes.mcp.supervisor import Connection, Policy
 from dagstack_plugins.wording import raised
 
 _BOOT: Final = """\
@@ -49,7 +50,7 @@ def link_of(
     compiled: CompiledKind,
     recipe: bytes | None,
     check: Callable[[], None],
-) -> Link:
+) -> McpLink:
     """The link to a plugin.
 
     Args:
@@ -103,8 +104,8 @@ def _stdio_link(
     check: Callable[[], None],
     *,
     farewell: float = 2.0,
-    **given: Any,
-) -> Link:
+    given: Callable[[PluginContext], dict[str, Any]] = configuration,
+) -> McpLink:
     folder = manifest.folder or Path.cwd()
     patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
     if how.startup_timeout_sec is not None:
@@ -114,16 +115,16 @@ def _stdio_link(
     def policy(context: PluginContext) -> Policy:
         from dagstack_plugins.runtimes.mcp.stdio import connected
 
-        def connect() -> AbstractAsyncContextManager[Line]:
+        def connect() -> AbstractAsyncContextManager[Connection]:
             return connected(how, folder, context.logger, check, farewell=farewell)
 
         return Policy(connect, patience, field, restarts=how.max_restarts, backoff=how.backoff_sec, waits=False)
 
     limit = None if seconds is None else (seconds, "call_timeout_sec")
-    return Link(manifest, compiled, policy, limit, patience, **given)
+    return McpLink(manifest, compiled, policy, limit, patience, given)
 
 
-def _http_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:
+def _http_link(manifest: PluginManifest, compiled: CompiledKind) -> McpLink:
     how = manifest.mcp_http
     assert how is not None
     folder = manifest.folder or Path.cwd()
@@ -141,11 +142,11 @@ def _http_link(manifest: PluginManifest, compiled: CompiledKind) -> Link:
                 said.add(doubt)
                 context.logger.warning("%s", doubt)
 
-        def connect() -> AbstractAsyncContextManager[Line]:
+        def connect() -> AbstractAsyncContextManager[Connection]:
             return connected(how, folder, tell)
 
         patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
         # A service comes and goes without its host: it is looked for until it is there.
         return Policy(connect, patience, field, restarts=None, backoff=how.backoff_sec, waits=True)
 
-    return Link(manifest, compiled, policy, limit, manifest.startup_timeout_sec)
+    return McpLink(manifest, compiled, policy, limit, manifest.startup_timeout_sec, configuration)

@@ -12,8 +12,8 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG, NotRead
-from dagstack_plugins.runtimes.mcp.supervisor import Closed, Lost
+from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Closed, Lost, NoAnswer, NotRead, Refused
+from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import one_line, raised
 
@@ -29,18 +29,6 @@ _SSE_LIMIT: Final = "Server-sent event exceeded"
 _MOST: Final = 10_000
 """Tools of one server."""
 _US: Final = types.Implementation(name="dagstack-plugins", version=VERSION)
-
-
-class NoAnswer(Exception):
-    """A call got no answer; the message says why."""
-
-
-class AnswerTooLong(Exception):
-    """The answer has more bytes than any may have."""
-
-
-class Refused(Exception):
-    """The server answered with an error of the protocol, or with what is no answer."""
 
 
 class Session:

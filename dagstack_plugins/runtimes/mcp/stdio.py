@@ -16,10 +16,10 @@ from typing import Final
 from dagstack_plugins.errors import PluginUntrusted
 from dagstack_plugins.manifest import McpStdio
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess, NotStarted, environment
+from dagstack_plugins.runtimes.mcp.failures import Closed, Hung, Lost
 from dagstack_plugins.runtimes.mcp.limits import LIMIT
 from dagstack_plugins.runtimes.mcp.lines import Incoming, Outgoing
 from dagstack_plugins.runtimes.mcp.session import Session, opened
-from dagstack_plugins.runtimes.mcp.supervisor import Closed, Hung, Lost
 
 _LAST_WORDS: Final = 5
 """Lines of standard error that are told of an end that nobody expected."""

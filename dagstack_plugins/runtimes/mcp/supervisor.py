@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
+from dagstack_plugins.runtimes.mcp.failures import Hung, Lost
 from dagstack_plugins.wording import raised
 
 if TYPE_CHECKING:
@@ -28,19 +29,7 @@ MISSES: Final = 5
 """Calls in a row without an answer, after which the circuit opens."""
 
 
-class Lost(Exception):
-    """There is no connection, or none any more; the message says why."""
-
-
-class Closed(Lost):
-    """The other side closed the connection, and did not say why."""
-
-
-class Hung(Lost):
-    """The other side does not answer: it is not asked to end, but ended."""
-
-
-class Line(Protocol):
+class Connection(Protocol):
     """A connection to a server."""
 
     async def broken(self) -> str:
@@ -66,7 +55,7 @@ class Policy:
         waits: whether one that can't be made at first is tried for as well.
     """
 
-    connect: Callable[[], AbstractAsyncContextManager[Line]]
+    connect: Callable[[], AbstractAsyncContextManager[Connection]]
     patience: float
     field: str
     restarts: int | None
@@ -84,7 +73,7 @@ class Supervisor:
         ready: ends with the first attempt.
 
     Attributes:
-        line: the connection; ``None`` while there is none.
+        connection: the connection; ``None`` while there is none.
         why: why there is none.
         goes_on: whether there may be one again, without anybody's doing.
         over: whether nothing of it is left.
@@ -93,7 +82,7 @@ class Supervisor:
     def __init__(
         self,
         policy: Policy,
-        greet: Callable[[Line], Awaitable[None]],
+        greet: Callable[[Connection], Awaitable[None]],
         tell: Callable[[str], None],
         ready: concurrent.futures.Future[None],
     ) -> None:
@@ -101,7 +90,7 @@ class Supervisor:
         self._greet = greet
         self._tell = tell
         self._ready = ready
-        self.line: Line | None = None
+        self.connection: Connection | None = None
         self.why = "it is being started"
         self.goes_on = True
         self.over = False
@@ -127,7 +116,7 @@ class Supervisor:
                     async with asyncio.timeout(self._pause):
                         await self._closing.wait()
         finally:
-            self.line, self.goes_on, self.over = None, False, True
+            self.connection, self.goes_on, self.over = None, False, True
             self._first_ended(Lost("it was stopped while it started"))
 
     async def _one(self) -> str:
@@ -138,12 +127,12 @@ class Supervisor:
         try:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(self._policy.patience) as limit:
-                    line = await stack.enter_async_context(self._policy.connect())
-                    await self._greet(line)
-                self.line, self.why, self._since = line, "", time.monotonic()
+                    connection = await stack.enter_async_context(self._policy.connect())
+                    await self._greet(connection)
+                self.connection, self.why, self._since = connection, "", time.monotonic()
                 if not self._first_ended(None):
                     self._tell("")
-                await self._until_broken(line)
+                await self._until_broken(connection)
         except Hung:
             pass
         except Lost as error:
@@ -155,12 +144,12 @@ class Supervisor:
         except Exception as error:  # of the system, such as too many open files
             return raised(error)
         finally:
-            self.line = None
+            self.connection = None
         return ""
 
-    async def _until_broken(self, line: Line) -> None:
+    async def _until_broken(self, connection: Connection) -> None:
         assert self._trouble is not None
-        broken = asyncio.ensure_future(line.broken())
+        broken = asyncio.ensure_future(connection.broken())
         closing: asyncio.Future[bool] = asyncio.ensure_future(self._closing.wait())
         try:
             watched: list[asyncio.Future[Any]] = [broken, closing, self._trouble]
@@ -173,7 +162,7 @@ class Supervisor:
             if self._trouble.done():
                 raise Hung
         finally:
-            self.line = None
+            self.connection = None
             self._broke.set()
             broken.cancel()
             closing.cancel()
@@ -182,7 +171,7 @@ class Supervisor:
     def _note(self, reason: str) -> None:
         """There is no connection any more: say so, and what comes next."""
         policy = self._policy
-        self.line = None
+        self.connection = None
         since, self._since = self._since, None
         if since is not None and time.monotonic() - since > _SOUND and self._misses < MISSES:
             self._failures = 0
@@ -226,7 +215,8 @@ class Supervisor:
         if self._task is None:
             return
         try:
-            if self.line is None and not hurry:  # there is nobody to part from; an attempt may be over in a moment
+            # If there is nobody to part from, an attempt may be over in a moment.
+            if self.connection is None and not hurry:
                 _, going = await asyncio.wait([self._task], timeout=_MOMENT)
                 hurry = bool(going)
             if hurry:
@@ -237,18 +227,18 @@ class Supervisor:
             await asyncio.wait([self._task], timeout=1)
             raise
 
-    def answered(self, line: Line) -> None:
+    def answered(self, connection: Connection) -> None:
         """A call of this connection was answered."""
-        if line is self.line:
+        if connection is self.connection:
             self._misses = 0
 
-    def missed(self, line: Line, told: str) -> None:
+    def missed(self, connection: Connection, told: str) -> None:
         """A call of this connection was not answered."""
-        if line is self.line:
+        if connection is self.connection:
             self._misses += 1
             if self._misses >= MISSES and self._trouble is not None and not self._trouble.done():
                 self.why = f"its circuit is open: {self._misses} calls in a row got no answer, at last: {told}"
-                self.line = None
+                self.connection = None
                 self._trouble.set_result(self.why)
 
     async def why_lost(self) -> str:
