@@ -17,17 +17,13 @@ from contextlib import suppress
 from typing import Any
 
 from dagstack_plugins.calls import StopChain, bound_metadata
-from dagstack_plugins.context import PluginContext
 from dagstack_plugins.dispatch.implementation import invoker
 from dagstack_plugins.errors import Fault, PayloadInvalid, PluginRegistryError
-from dagstack_plugins.kinds.builtin import builtin_hookspec
+from dagstack_plugins.guest import Guest
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.jsonvalues import to_json
-from dagstack_plugins.lock import LockedPlugin, PluginLock
-from dagstack_plugins.plugin import Plugin, PluginState
+from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.progress import ProgressEvent
-from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.runtimes.channel import LIMIT, Channel
 from dagstack_plugins.runtimes.told import told_of
 
@@ -161,36 +157,14 @@ class Worker:
     """
 
     def __init__(self, given: Mapping[str, Any], host: Host) -> None:
-        make, args, self._manifest, hookspec, typed, locked = pickle.loads(given["recipe"])
-        self._typed: bool = typed
         own = logging.getLogger("dagstack_plugins")
         own.addHandler(logging.NullHandler())
         own.propagate = False  # the host tells of what fails here
         logging.getLogger().setLevel(given["level"])
         logging.getLogger().addHandler(_HostLog(host))
-        resources = ResourceRegistry.unpack(given["resources"])
-        validate = "input" if typed else "off"
-        self.registry = PluginRegistry(validate=validate, resource_registry=resources, runtimes=["in_process"])
-        if builtin_hookspec(self._manifest.kind) != hookspec:
-            self.registry.add_hookspecs(hookspec)
-        source = make(*args)
-        if locked is not None:  # files may have changed since the host looked
-            PluginLock.of([LockedPlugin.of(self._manifest, locked)]).check(
-                self._manifest, source.contents and source.contents.readable_hash
-            )
-        self.registry._take_one(source, self._manifest)  # noqa: SLF001 - a host has no sources, but ways to name them
-        config = {self._manifest.kind: {self._manifest.name: pickle.loads(given["config"])}}
-        context = PluginContext(config, own, progress_sink=host, checkpoint_store=host)
-        self._running = self.registry.running(context)
-        self._running.__enter__()
-        slots = self.registry.slots(self._manifest.kind)
-        slot = next(slot for slot in slots if slot.accepted(self._manifest.name) is not None)
-        plugin = slot.accepted(self._manifest.name)
-        assert plugin is not None
-        self.plugin: Plugin = plugin
-        # What `ctx.in_flight` counts.
-        self._lane = slot.table().traffic.open([plugin])
-        self._codecs: Mapping[str, HookCodec] = slot.compiled.codecs
+        self._guest = Guest(given["recipe"])
+        self._guest.start(given["config"], given["resources"], logger=own, progress_sink=host, checkpoint_store=host)
+        self.plugin = self._guest.plugin
         self._invoke: dict[str, Callable[[Any], Any]] = {}
 
     def failure(self) -> dict[str, Any] | None:
@@ -201,28 +175,29 @@ class Worker:
 
     def call(self, hook: str, payload: Any, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Call a hook; what the host is told of that."""
+        guest = self._guest
         try:
-            self._lane.append(None)
-            codec = self._codecs[hook]
+            guest.lane.append(None)
+            codec = guest.codecs[hook]
             with bound_metadata(metadata):
-                value = self._invoker(hook)(codec.accept(payload) if self._typed else payload)
+                value = self._invoker(hook)(codec.accept(payload) if guest.typed else payload)
             if type(value) is StopChain:
                 return {"stop": True} | ({"value": self._json(codec, value.value)} if value.has_value else {})
             return {"value": self._json(codec, value)}
         except PayloadInvalid as error:
-            mine = self._manifest.kind, hook
-            if (error.kind, error.hook) != mine or error.plugin not in (None, self._manifest.name):
+            mine = guest.manifest.kind, hook
+            if (error.kind, error.hook) != mine or error.plugin not in (None, guest.manifest.name):
                 return {"error": told_of(error)}  # of a call that the plugin made
             faults = [[fault.path, fault.message] for fault in error.faults]
             return {"invalid": faults, "message": str(error), "side": error.side}
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: it is one call that failed
             return {"error": told_of(error)}
         finally:
-            self._lane.pop()
+            guest.lane.pop()
 
     def _invoker(self, hook: str) -> Callable[[Any], Any]:
         if hook not in self._invoke:
-            codec = self._codecs[hook]
+            codec = self._guest.codecs[hook]
             self._invoke[hook] = invoker(self.plugin, self.plugin.bindings[hook], codec)
         return self._invoke[hook]
 
@@ -230,12 +205,12 @@ class Worker:
         try:
             return to_json(value)
         except Exception as error:
-            codec.refuse_result(error, self._manifest.name)
+            codec.refuse_result(error, self._guest.manifest.name)
 
     def stop(self) -> dict[str, Any]:
         """Tear the plugin down; what came of it."""
         try:
-            self._running.__exit__(None, None, None)
+            self._guest.stop()
         except Exception:
             return {"error": told_of(self.plugin.error), "reason": self.plugin.reason}
         return {"requires_restart": self.plugin.state is PluginState.REQUIRES_RESTART}

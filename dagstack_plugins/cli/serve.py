@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import click
 
 from dagstack_plugins.addresses import is_loopback
@@ -63,14 +64,16 @@ def _served(command: Callable[..., int]) -> Callable[..., int]:
 )
 @click.argument("folder", type=FOLDER)
 @_served
-def serve(folder: Path, hookspecs: tuple[Path, ...], config: Path | None, verbose: bool, **how: Any) -> int:
+def serve(
+    folder: Path, hookspecs: tuple[Path, ...], config: Path | None, verbose: bool, tool_names: str, **where: Any
+) -> int:
     """Serve the plugin in a FOLDER as an MCP server: each of its hooks is a tool."""
     context = PluginContext(read_config(config))
     log_to_stderr(verbose=verbose)
-    where = _Where.of(**how)
+    place = _Where.of(**where)
     manifest = load_manifest(folder)
     found = find([folder], hookspecs, verbose=verbose, runtimes=["in_process"])
-    return _serve(found, context, where, how["tool_names"], only=manifest.key)
+    return _serve(found, context, place, tool_names, only=manifest.key)
 
 
 @click.command(
@@ -89,7 +92,8 @@ def serve_host(
     hookspecs: tuple[Path, ...],
     config: Path | None,
     verbose: bool,
-    **how: Any,
+    tool_names: str,
+    **where: Any,
 ) -> int:
     """Serve all plugins below folders (default: here) as one MCP server.
 
@@ -97,30 +101,30 @@ def serve_host(
     """
     context = PluginContext(read_config(config))
     log_to_stderr(verbose=verbose)
-    where = _Where.of(**how)
+    place = _Where.of(**where)
     folders = plugins or (() if installed else (Path(),))
     found = find(folders, hookspecs, installed=installed, verbose=verbose)
     if not found.registry.list_manifests():
         complain_of_none(folders, installed=installed)
-    return _serve(found, context, where, how["tool_names"])
+    return _serve(found, context, place, tool_names)
 
 
+@attrs.frozen
 class _Where:
     """Where it is served.
 
-    Args:
+    Attributes:
         host: the address; ``None`` for the standard streams.
         port: the port.
         token: what clients must know.
     """
 
-    def __init__(self, host: str | None, port: int, token: str | None) -> None:
-        self.host = host
-        self.port = port
-        self.token = token
+    host: str | None
+    port: int
+    token: str | None
 
     @classmethod
-    def of(cls, *, stdio: bool, http: str | None, token_env: str | None, **others: Any) -> _Where:  # noqa: ARG003 - of the server
+    def of(cls, *, stdio: bool, http: str | None, token_env: str | None) -> _Where:
         """What the options say.
 
         Raises:
@@ -177,7 +181,7 @@ def _serve(
         if status.state is PluginState.UNAVAILABLE:
             complain(f"left out: {told_path(status.location)}, as {status.reason}", "warning")
     offers = Offers(registry, naming, only)
-    offers.check()
+    offers.all()  # before anything starts: names may clash
     with terminable(), registry.running(context):
         if only is not None and not offers.now():
             return 1

@@ -9,10 +9,10 @@ from typing import Any
 import mcp_types as types
 
 from dagstack_plugins.calls import StopChain
-from dagstack_plugins.errors import PayloadInvalid, PluginError
+from dagstack_plugins.errors import Fault, PayloadInvalid
+from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.jsonvalues import to_json
-from dagstack_plugins.kinds.model import Hook, Kind
-from dagstack_plugins.runtimes.mcp.limits import LIMIT, too_long
+from dagstack_plugins.runtimes.mcp.limits import INSTEAD, LIMIT
 from dagstack_plugins.runtimes.mcp.results import ERROR, METADATA, RESULT, STOP, WRAPPED, Expected
 from dagstack_plugins.runtimes.told import told_of
 from dagstack_plugins.wording import said
@@ -21,29 +21,33 @@ _ROOM = 4096
 """Bytes that are left for what goes round a result."""
 
 
-def answered(value: Any, kind: Kind, hook: Hook) -> types.CallToolResult:
+def answered(value: Any, expected: Expected, codec: HookCodec, plugin: str) -> types.CallToolResult:
     """The result of a call.
 
     Args:
         value: what the hook returned.
-        kind: the hook's kind.
-        hook: the hook.
+        expected: what the hook's outputs are.
+        codec: the hook's border.
+        plugin: the plugin's name.
 
     Raises:
-        NotJson: if it has no form in JSON.
+        PayloadInvalid: if it has no form in JSON, or a long one.
     """
     meta: dict[str, Any] | None = None
     if type(value) is StopChain:
         meta = {STOP: "value" if value.has_value else "before"}
         value = value.value if value.has_value else {}
-    found = to_json(value)
-    expected = Expected.of(hook, kind.schemas)
+    try:
+        found = to_json(value)
+    except Exception as error:  # reading it may be the plugin's code
+        codec.refuse_result(error, plugin)
     if not isinstance(found, dict) or (expected.is_declared and not expected.is_object):
         found = {RESULT: found}
         meta = {**(meta or {}), WRAPPED: True}
     text = json.dumps(found, ensure_ascii=False)
-    if len(text.encode("utf-8", "replace")) > LIMIT - _ROOM:
-        return failed(PluginError(too_long(len(text))))
+    if (length := len(text.encode("utf-8", "replace"))) > LIMIT - _ROOM:
+        told = f"takes {length} bytes as JSON, and at most {LIMIT} go to another process; {INSTEAD}"
+        codec.refuse("output", [Fault("$", told)], plugin)
     # In words as well, for those who know nothing of structured answers; long ones would take twice the room.
     words: list[types.ContentBlock] = [types.TextContent(type="text", text=text)] if len(text) <= _ROOM else []
     return types.CallToolResult(content=words, structured_content=found, _meta=meta)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import anyio
 import attrs
@@ -12,13 +14,17 @@ import mcp_types as types
 
 from dagstack_plugins.calls import bound_metadata
 from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.kinds.codec import HookCodec
+from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.emit.bundle import CannotEmit
-from dagstack_plugins.kinds.model import Hook, Kind
+from dagstack_plugins.kinds.model import Hook
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.registry import PluginRegistry
+from dagstack_plugins.runtimes.mcp.results import Expected
 from dagstack_plugins.runtimes.mcp.tools import exposed, tool_name
 from dagstack_plugins.serving.answers import answered, failed, metadata_of
 from dagstack_plugins.serving.schemas import input_schema, output_schema
+from dagstack_plugins.wording import nearest
 
 Naming = Callable[[str], str]
 _THREADS: Final = 256
@@ -41,21 +47,30 @@ class CannotOffer(PluginRegistryError):
     """A hook can't be a tool; the message says which, and why."""
 
 
+class UnknownTool(PluginRegistryError):
+    """There is no tool of a name, or not now."""
+
+
 @attrs.frozen(eq=False)
 class Offer:
     """One hook of one plugin.
 
     Attributes:
         plugin: the plugin.
-        kind: its kind.
-        hook: the hook.
+        codec: the hook's border.
         tool: what clients are told of it.
+        expected: what the hook's outputs are.
     """
 
     plugin: Plugin
-    kind: Kind
-    hook: Hook
+    codec: HookCodec
     tool: types.Tool
+    expected: Expected
+
+    @property
+    def told(self) -> str:
+        """Whose it is, for messages."""
+        return f"{self.plugin.label}, hook {self.codec.hook.name!r}"
 
 
 class Offers:
@@ -72,35 +87,74 @@ class Offers:
         self._rename, self._admitted, self._limits = NAMINGS[naming]
         self._only = only
         self._places = anyio.CapacityLimiter(_THREADS)
+        # Schemas of large kinds take a while, and clients ask again and again.
+        self._made: WeakKeyDictionary[Plugin, tuple[tuple[Any, ...], list[Offer]]] = WeakKeyDictionary()
+        self._found: dict[str, Offer] = {}
 
-    def check(self) -> None:
-        """See whether all plugins can be offered, ready or not.
+    def all(self) -> dict[str, Offer]:
+        """By name, the hooks of all plugins that were loaded, ready or not.
 
         Raises:
-            CannotOffer: if a name is none, or two are the same.
+            CannotOffer: if a hook can't be a tool, a name is none, or two are the same.
         """
-        self._named(self._offers(lambda plugin: not plugin.refused))
+        return self._named(lambda plugin: not plugin.refused)
 
     def now(self) -> dict[str, Offer]:
         """By name, the hooks of plugins that are ready.
 
         Raises:
-            CannotOffer: if a name is none, or two are the same.
+            CannotOffer: if a hook can't be a tool, a name is none, or two are the same.
         """
-        return self._named(self._offers(lambda plugin: plugin.usable))
+        self._found = self._named(lambda plugin: plugin.usable)
+        return self._found
 
-    def _offers(self, wanted: Callable[[Plugin], bool]) -> Iterable[Offer]:
+    def find(self, name: str) -> Offer:
+        """The one of this name.
+
+        Raises:
+            UnknownTool: if there is none now.
+            CannotOffer: if a hook can't be a tool, a name is none, or two are the same.
+        """
+        offer = self._found.get(name)
+        if offer is None or not offer.plugin.usable:
+            offer = self.now().get(name)
+        if offer is None:
+            raise UnknownTool(f"there is no tool {name!r}{nearest(name, self._found)}")
+        return offer
+
+    def _named(self, wanted: Callable[[Plugin], bool]) -> dict[str, Offer]:
+        found: dict[str, Offer] = {}
+        for offer in self._offers(wanted):
+            name = offer.tool.name
+            if not self._admitted.fullmatch(name):
+                raise CannotOffer(f"{offer.told}: the tool's name {name!r} is none: it has at most {self._limits}")
+            if (other := found.get(name)) is not None:
+                raise CannotOffer(
+                    f"two tools are called {name!r}: {other.told}, and {offer.told}; rename one of the plugins, or let "
+                    "the kind's mcp_tool_name_template tell them apart"
+                )
+            found[name] = offer
+        return found
+
+    def _offers(self, wanted: Callable[[Plugin], bool]) -> Iterator[Offer]:
         for name in self._registry.kinds():
             for slot in self._registry.slots(name):
-                kind = slot.compiled.kind
                 for plugin in slot.plugins:
                     if wanted(plugin) and self._only in (None, (plugin.kind, plugin.name)):
-                        hooks = [hook for hook in exposed(kind) if hook.name in plugin.bindings]
-                        yield from (self._offer(plugin, kind, hook) for hook in hooks)
+                        yield from self._of(plugin, slot.compiled)
 
-    def _offer(self, plugin: Plugin, kind: Kind, hook: Hook) -> Offer:
+    def _of(self, plugin: Plugin, compiled: CompiledKind) -> list[Offer]:
+        made_of = (compiled, plugin.bindings, plugin.own_inputs)
+        if (made := self._made.get(plugin)) is not None and all(map(operator.is_, made[0], made_of)):
+            return made[1]
+        hooks = [hook for hook in exposed(compiled.kind) if hook.name in plugin.bindings]
+        offers = [self._offer(plugin, compiled, hook) for hook in hooks]
+        self._made[plugin] = made_of, offers
+        return offers
+
+    def _offer(self, plugin: Plugin, compiled: CompiledKind, hook: Hook) -> Offer:
         assert plugin.manifest is not None
-        own = plugin.own_inputs.get(hook.name)
+        kind, own = compiled.kind, plugin.own_inputs.get(hook.name)
         try:
             tool = types.Tool(
                 name=self._rename(tool_name(hook, plugin.manifest)),
@@ -110,23 +164,7 @@ class Offers:
             )
         except CannotEmit as error:
             raise CannotOffer(f"hook {hook.name!r} of kind {kind.name!r} can't be a tool: {error}") from None
-        return Offer(plugin, kind, hook, tool)
-
-    def _named(self, offers: Iterable[Offer]) -> dict[str, Offer]:
-        found: dict[str, Offer] = {}
-        for offer in offers:
-            name = offer.tool.name
-            told = f"{offer.plugin.label}, hook {offer.hook.name!r}"
-            if not self._admitted.fullmatch(name):
-                raise CannotOffer(f"{told}: the tool's name {name!r} is none: it has at most {self._limits}")
-            if (other := found.get(name)) is not None:
-                both = f"{other.plugin.label}, hook {other.hook.name!r}, and {told}"
-                raise CannotOffer(
-                    f"two tools are called {name!r}: {both}; rename one of the plugins, or let the kind's "
-                    "mcp_tool_name_template tell them apart"
-                )
-            found[name] = offer
-        return found
+        return Offer(plugin, compiled.codecs[hook.name], tool, Expected.of(hook, kind.schemas))
 
     async def call(self, offer: Offer, params: types.CallToolRequestParams) -> types.CallToolResult:
         """Call a hook.
@@ -135,21 +173,24 @@ class Offers:
             offer: the hook.
             params: the arguments, and metadata.
         """
-        plugin, hook, arguments = offer.plugin, offer.hook.name, params.arguments or {}
+        plugin, codec, arguments = offer.plugin, offer.codec, params.arguments or {}
+        hook = codec.hook.name
         try:
-            proxy = self._registry.get_plugin(f"{plugin.kind}@{offer.kind.major}", plugin.name)
+            proxy = self._registry.get_plugin(f"{plugin.kind}@{codec.kind.major}", plugin.name)
             with bound_metadata(metadata_of(params)):
-                if self._is_awaited(plugin, hook):
+                if _is_awaited(plugin, hook):
                     value = await getattr(proxy.aio, hook)(arguments)
-                else:
+                else:  # in a thread, so that others go on
+                    call = getattr(proxy.sync, hook)
                     value = await anyio.to_thread.run_sync(
-                        getattr(proxy.sync, hook), arguments, abandon_on_cancel=True, limiter=self._places
+                        call, arguments, abandon_on_cancel=True, limiter=self._places
                     )
-            return answered(value, offer.kind, offer.hook)
+            return answered(value, offer.expected, codec, str(plugin.name))
         except Exception as error:
             return failed(error)
 
-    def _is_awaited(self, plugin: Plugin, hook: str) -> bool:
-        """Whether a call doesn't hold up the loop that it is made on."""
-        elsewhere = plugin.link is not None or (plugin.manifest and plugin.manifest.execution_model != "sync")
-        return bool(elsewhere) or plugin.bindings[hook].is_async
+
+def _is_awaited(plugin: Plugin, hook: str) -> bool:
+    """Whether a call doesn't hold up the loop that it is made on."""
+    elsewhere = plugin.link is not None or (plugin.manifest and plugin.manifest.execution_model != "sync")
+    return bool(elsewhere) or plugin.bindings[hook].is_async

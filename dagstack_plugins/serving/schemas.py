@@ -8,7 +8,7 @@ from typing import Any
 
 from dagstack_plugins.kinds.emit.bundle import Bundle
 from dagstack_plugins.kinds.model import Hook, Kind
-from dagstack_plugins.kinds.schemas import Schema
+from dagstack_plugins.kinds.schemas import Schema, subschemas
 from dagstack_plugins.runtimes.mcp.results import RESULT, Expected
 
 _ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -24,7 +24,7 @@ def input_schema(kind: Kind, hook: Hook) -> dict[str, Any]:
     Raises:
         CannotEmit: if a reference can't be told in one document.
     """
-    return {**_ANY_OBJECT, **_alone(kind, hook.input_schema)}
+    return {**_ANY_OBJECT, **_at_top(kind, hook.input_schema)}
 
 
 def output_schema(kind: Kind, hook: Hook) -> dict[str, Any] | None:
@@ -39,11 +39,20 @@ def output_schema(kind: Kind, hook: Hook) -> dict[str, Any] | None:
     """
     if hook.output_schema is None:
         return None
-    whole = _alone(kind, hook.output_schema)
     if Expected.of(hook, kind.schemas).is_object:
-        return {**_ANY_OBJECT, **whole}
+        return {**_ANY_OBJECT, **_at_top(kind, hook.output_schema)}
+    whole = _alone(kind, hook.output_schema)
     shared = {"$defs": whole.pop("$defs")} if "$defs" in whole else {}
     return {**_ANY_OBJECT, "properties": {RESULT: whole}, "required": [RESULT], **shared}
+
+
+def _at_top(kind: Kind, schema: Schema | None) -> dict[str, Any]:
+    """A schema for the top of a document: as it stands in its file, if it refers to nothing outside."""
+    if schema is not None and schema.body is schema.root and isinstance(schema.body, dict):
+        refs = [body[word] for _, body in subschemas(schema.body) for word in ("$ref", "$dynamicRef") if word in body]
+        if all(str(ref).startswith("#") for ref in refs):
+            return dict(schema.body)
+    return _alone(kind, schema)
 
 
 def _alone(kind: Kind, schema: Schema | None) -> dict[str, Any]:

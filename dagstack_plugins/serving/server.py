@@ -21,9 +21,8 @@ from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dagstack_plugins.addresses import bound
-from dagstack_plugins.serving.offers import CannotOffer, Offers
+from dagstack_plugins.serving.offers import CannotOffer, Offer, Offers, UnknownTool
 from dagstack_plugins.version import VERSION
-from dagstack_plugins.wording import nearest
 
 _LOOK: Final = 0.5
 """Seconds between looks whether the tools are others."""
@@ -66,13 +65,13 @@ class HostServer:
             del self._sessions[next(iter(self._sessions))]
 
     async def _call(self, _: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        offers = self._now()
-        offer = offers.get(params.name)
-        if offer is None:
-            raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}{nearest(params.name, offers)}")
+        try:
+            offer = self._offers.find(params.name)
+        except (UnknownTool, CannotOffer) as error:
+            raise MCPError(types.INVALID_PARAMS, str(error)) from None
         return await self._offers.call(offer, params)
 
-    def _now(self) -> dict[str, Any]:
+    def _now(self) -> dict[str, Offer]:
         try:
             return self._offers.now()
         except CannotOffer as error:

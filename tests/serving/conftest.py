@@ -59,6 +59,8 @@ class Shop:
         print("a price was asked for")
         if thing == "nothing":
             raise LookupError("it has no price")
+        if thing == "odd":
+            return {"cents": 1, None: 2}
         if thing == "tenant":
             return {"cents": len(self.ctx.metadata.get("tenant", ""))}
         return {"cents": len(thing) * self.ctx.config.get("factor", 1)}

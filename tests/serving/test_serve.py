@@ -25,7 +25,7 @@ from mcp.shared.exceptions import MCPError
 from dagstack_plugins import PayloadInvalid, PluginError, PluginRegistry
 from dagstack_plugins.serving.offers import Offers
 from dagstack_plugins.serving.server import HostServer
-from tests.serving.conftest import COMMAND, KIND, PLUGIN, write
+from tests.serving.conftest import COMMAND, KIND, PLUGIN, SCHEMA, write
 
 
 @asynccontextmanager
@@ -47,7 +47,7 @@ async def test_one_plugin_as_a_server(project: Path, mode: str) -> None:
         assert price.description == "The shop at the corner.\nThe price of a thing."
         assert price.input_schema["type"] == "object"
         assert price.input_schema["required"] == ["thing"]
-        assert "unused" not in json.dumps(price.input_schema).replace('"unused": {"type": "null"}', "")
+        assert price.input_schema == SCHEMA
         answer = await client.call_tool("shop.corner.price", {"thing": "lamp"})
         assert answer.structured_content == {"cents": 4}
         assert json.loads(answer.content[0].text) == {"cents": 4}  # type: ignore[union-attr]
@@ -70,6 +70,10 @@ async def test_errors_say_what_it_was(project: Path) -> None:
             MCPError, match=r"there is no tool 'shop\.corner\.prise' \(did you mean 'shop\.corner\.price'"
         ):
             await client.call_tool("shop.corner.prise", {})
+        answer = await client.call_tool("shop.corner.price", {"thing": "odd"})
+        assert answer.content[0].text.startswith(  # type: ignore[union-attr]
+            "PayloadInvalid: shop.price: what plugin 'corner' returned is not valid\n  - $: has the key None"
+        )
         meta: Any = {"dagstack/metadata": {"tenant": "acme"}}
         answer = await client.call_tool("shop.corner.price", {"thing": "tenant"}, meta=meta)
         assert answer.structured_content == {"cents": 4}
