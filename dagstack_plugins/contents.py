@@ -64,10 +64,9 @@ class Contents:
 
 def _below(base: str) -> Iterator[tuple[str, str]]:
     """Regular files, by names with ``/``; links are followed, as imports follow them, but not round in circles."""
-    waiting: list[tuple[str, str, frozenset[str]]] = [(base, "", frozenset())]
+    waiting: list[tuple[str, str, str, frozenset[str]]] = [(base, os.path.realpath(base), "", frozenset())]
     while waiting:
-        folder, prefix, above = waiting.pop()
-        real = os.path.realpath(folder)
+        folder, real, prefix, above = waiting.pop()
         if real in above:
             continue
         with os.scandir(folder) as entries:
@@ -75,7 +74,9 @@ def _below(base: str) -> Iterator[tuple[str, str]]:
                 name = f"{prefix}{entry.name}"
                 if _is(entry.is_dir):
                     if entry.name not in CACHES:
-                        waiting.append((entry.path, f"{name}/", above | {real}))
+                        # Only a link leads elsewhere; to ask of each folder takes as long as its path is deep.
+                        place = os.path.realpath(entry.path) if entry.is_symlink() else f"{real}/{entry.name}"
+                        waiting.append((entry.path, place, f"{name}/", above | {real}))
                 # Nothing that would block, such as a pipe; and what Python compiles for itself is not the plugin's.
                 elif _is(entry.is_file) and not (prefix.endswith("__pycache__/") and name.endswith(".pyc")):
                     yield name, entry.path
