@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
@@ -25,14 +25,12 @@ from dagstack_plugins.dispatch.proxy import Proxy, active_proxy, kind_proxy, plu
 from dagstack_plugins.dispatch.routing import RoutingPolicy
 from dagstack_plugins.dispatch.slot import Slot
 from dagstack_plugins.errors import (
-    HookspecInvalid,
     PluginLoadError,
     PluginUnavailable,
-    RuntimeNotSupported,
 )
 from dagstack_plugins.kinds.codec import Validate
-from dagstack_plugins.kinds.hookspec import hookspec_files, read_hookspec
-from dagstack_plugins.kinds.hookspec_class import HookSpec, KindProxy, PluginProxy, hookspec_classes
+from dagstack_plugins.kinds.given import kinds_of
+from dagstack_plugins.kinds.hookspec_class import HookSpec, KindProxy, PluginProxy
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Kind
 from dagstack_plugins.kinds.payloads import PayloadTypes
@@ -44,7 +42,7 @@ from dagstack_plugins.resources.registry import ResourceRegistry
 from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
-from dagstack_plugins.runtimes.installed import RUNTIMES, lacking
+from dagstack_plugins.runtimes.installed import RUNTIMES, installed_ones
 from dagstack_plugins.wording import dotted, one_of, shown
 
 _REMOTE = "DAGSTACK_REMOTE_PLUGINS"
@@ -101,12 +99,12 @@ class PluginRegistry:
         if validate not in list(Validate):
             raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
         rules = HostRules(
-            RUNTIMES if runtimes is None else _installed(runtimes),
+            RUNTIMES if runtimes is None else installed_ones(runtimes),
             dict(runtime_for or {}),
             PluginLock.read(lock) if isinstance(lock, str | Path) else lock,
             _names(allow_capabilities),
         )
-        _installed(rules.runtime_for.values())
+        installed_ones(rules.runtime_for.values())
         for name, workers in (("thread_workers", thread_workers), ("process_workers", process_workers)):
             if workers is not None and (type(workers) is not int or workers < 1):
                 raise ValueError(f"{name} is a whole number, 1 or more, found {shown(workers)}")
@@ -135,7 +133,7 @@ class PluginRegistry:
             HookspecInvalid: if one is faulty, or known with other content; then none is added.
             AmbiguousPlugin: at the end, if another thread took the name of a plugin that waited.
         """
-        kinds = _kinds_of(given)
+        kinds = kinds_of(given)
         self._catalogue.add_all(kinds)
         self._roster.admit_waiting({kind.name for kind in kinds})
         return list(dict.fromkeys(kind.name for kind in kinds))
@@ -509,22 +507,6 @@ class PluginRegistry:
         return f"<PluginRegistry: {len(self.list_manifests())} plugins, {len(list(self._catalogue))} kinds in use>"
 
 
-def _installed(runtimes: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(runtimes, str):
-        raise TypeError(f"runtimes takes several: [{runtimes!r}], not {runtimes!r}")
-    wanted = tuple(runtimes)
-    if unknown := [runtime for runtime in wanted if runtime not in RUNTIMES]:
-        raise RuntimeNotSupported(
-            f"this installation cannot run {', '.join(unknown)}; it runs {', '.join(RUNTIMES)}",
-            allowed=wanted,
-            available=RUNTIMES,
-        )
-    if missing := [told for runtime in wanted if (told := lacking(runtime)) is not None]:
-        available = [runtime for runtime in RUNTIMES if lacking(runtime) is None]
-        raise RuntimeNotSupported("; ".join(missing), allowed=wanted, available=available)
-    return wanted
-
-
 def _name_of(kind: Any) -> Any:
     return kind.kind.address if isinstance(kind, type) and issubclass(kind, HookSpec) else kind
 
@@ -542,33 +524,6 @@ def _nowhere(looked_in: Collection[str], roster: Roster) -> str:
     lost = roster.lost()
     told = f"; it may be one of those that were refused, see registry.status(): {', '.join(lost)}" if lost else ""
     return f"none was found in {', '.join(looked_in)}{told}"
-
-
-def _kinds_of(given: Any) -> list[Kind]:
-    if isinstance(given, str | Path):
-        return _read_all(hookspec_files(Path(given).expanduser()))
-    if isinstance(given, Kind):
-        return [given]
-    if isinstance(given, type | ModuleType):
-        return [one.kind for one in hookspec_classes(given)]
-    raise TypeError(
-        f"add_hookspecs takes the path of a hookspec or of a folder of kinds, or an emitted class, found {shown(given)}"
-    )
-
-
-def _read_all(files: Sequence[Path]) -> list[Kind]:
-    kinds: list[Kind] = []
-    errors: list[HookspecInvalid] = []
-    for file in files:
-        try:
-            kinds.append(read_hookspec(file))
-        except HookspecInvalid as error:
-            errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise HookspecInvalid("\n".join(map(str, errors)), file=errors[0].file)
-    return kinds
 
 
 def _as_manifest(given: ManifestLike) -> PluginManifest:

@@ -32,7 +32,7 @@ from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.lock import PluginLock
 from dagstack_plugins.manifest import PluginManifest
 from dagstack_plugins.parcels import packed
-from dagstack_plugins.plugin import Link, Plugin, PluginState
+from dagstack_plugins.plugin import Plugin, PluginState
 from dagstack_plugins.runtimes.in_process import bind_hooks, bind_matches, make_instance, slips
 from dagstack_plugins.runtimes.installed import RUNTIMES, lacking
 from dagstack_plugins.runtimes.mcp.links import is_isolated, link_of
@@ -114,7 +114,11 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         def check() -> None:
             check_trust(source, manifest, rules, anew=True)
 
-        return _linked(source, manifest, link_of(runtime, manifest, compiled, recipe, check), runtime, compiled)
+        link = link_of(runtime, manifest, compiled, recipe, check)
+        bindings = link.bindings()
+        return _plugin(
+            source, manifest, compiled, runtime, link, bindings, link=link, config_schema=manifest.config_schema
+        )
     found = source.find(manifest, tuple(compiled.kind.hooks))
     instance = make_instance(found, manifest, source.location)
     schema = manifest.config_schema
@@ -125,29 +129,31 @@ def _loaded(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
     warnings = tuple(slips(instance, compiled, bindings))
     for warning in warnings:
         _log.warning("plugin %s/%s: %s", manifest.kind, manifest.name, warning)
-    return Plugin(
-        location=source.location,
-        manifest=manifest,
-        kind=manifest.kind,
-        name=manifest.name,
-        contents=source.contents,
-        runtime=runtime,
+    in_workers = manifest.execution_model == "process_cpu_bound"
+    return _plugin(
+        source,
+        manifest,
+        compiled,
+        runtime,
+        instance,
+        bindings,
         warnings=warnings,
-        instance=instance,
-        bindings=bindings,
-        schema_hooks=_schema_hooks(compiled, bindings),
         matches=bind_matches(instance, compiled, manifest, source.location),
         config_schema=schema,
         package=source.package,
-        recipe=_recipe(source, _for_worker(manifest), compiled, rules)
-        if manifest.execution_model == "process_cpu_bound"
-        else None,
+        recipe=_recipe(source, _for_worker(manifest), compiled, rules) if in_workers else None,
     )
 
 
-def _linked(source: Source, manifest: PluginManifest, link: Link, runtime: str, compiled: CompiledKind) -> Plugin:
-    """A plugin whose code is not loaded here."""
-    bindings = link.bindings()
+def _plugin(
+    source: Source,
+    manifest: PluginManifest,
+    compiled: CompiledKind,
+    runtime: str,
+    instance: Any,
+    bindings: Mapping[str, Binding],
+    **more: Any,
+) -> Plugin:
     return Plugin(
         location=source.location,
         manifest=manifest,
@@ -155,11 +161,10 @@ def _linked(source: Source, manifest: PluginManifest, link: Link, runtime: str, 
         name=manifest.name,
         contents=source.contents,
         runtime=runtime,
-        instance=link,
+        instance=instance,
         bindings=bindings,
         schema_hooks=_schema_hooks(compiled, bindings),
-        config_schema=manifest.config_schema,
-        link=link,
+        **more,
     )
 
 
