@@ -52,6 +52,10 @@ class PluginDispatcher(HookDispatcher):
 
     def answer(self, table: Table) -> Answer:
         """The plugin's implementation."""
+        return alone(self.implementation(table))
+
+    def implementation(self, table: Table) -> Implementation:
+        """What the plugin makes of the hook."""
         plugin = table.named(self.plugin)
         if plugin is None:
             raise table.unknown_plugin(self.plugin)
@@ -59,7 +63,16 @@ class PluginDispatcher(HookDispatcher):
             raise table.unavailable(
                 f"plugin {self.plugin!r} of kind {self.kind!r} cannot be called", self.hook, self.plugin
             )
-        return alone(table.implementation(plugin, self.hook))
+        return table.implementation(plugin, self.hook)
+
+
+class LinkDispatcher(PluginDispatcher):
+    """One plugin answers, as a link of a chain that is made elsewhere: ``STOP_CHAIN`` reaches the caller."""
+
+    def answer(self, table: Table) -> Answer:
+        """The plugin's implementation."""
+        made = self.implementation(table)
+        return Answer(made.block, made.wait, made.plugins)
 
 
 def alone(made: Implementation) -> Answer:

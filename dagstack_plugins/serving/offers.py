@@ -13,6 +13,8 @@ import attrs
 import mcp_types as types
 
 from dagstack_plugins.calls import bound_metadata
+from dagstack_plugins.dispatch.base import Form
+from dagstack_plugins.dispatch.singleton import LinkDispatcher
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.compile import CompiledKind
@@ -60,12 +62,16 @@ class Offer:
         codec: the hook's border.
         tool: what clients are told of it.
         expected: what the hook's outputs are.
+        call: calls it.
+        is_awaited: whether that is to be awaited, or blocks.
     """
 
     plugin: Plugin
     codec: HookCodec
     tool: types.Tool
     expected: Expected
+    call: Callable[[Any], Any]
+    is_awaited: bool
 
     @property
     def told(self) -> str:
@@ -164,7 +170,10 @@ class Offers:
             )
         except CannotEmit as error:
             raise CannotOffer(f"hook {hook.name!r} of kind {kind.name!r} can't be a tool: {error}") from None
-        return Offer(plugin, compiled.codecs[hook.name], tool, Expected.of(hook, kind.schemas))
+        is_awaited = _is_awaited(plugin, hook.name)
+        form = Form.AIO if is_awaited else Form.SYNC
+        call = LinkDispatcher(self._registry, kind.address, hook.name, plugin=str(plugin.name), form=form)
+        return Offer(plugin, compiled.codecs[hook.name], tool, Expected.of(hook, kind.schemas), call, is_awaited)
 
     async def call(self, offer: Offer, params: types.CallToolRequestParams) -> types.CallToolResult:
         """Call a hook.
@@ -173,19 +182,16 @@ class Offers:
             offer: the hook.
             params: the arguments, and metadata.
         """
-        plugin, codec, arguments = offer.plugin, offer.codec, params.arguments or {}
-        hook = codec.hook.name
+        arguments = params.arguments or {}
         try:
-            proxy = self._registry.get_plugin(f"{plugin.kind}@{codec.kind.major}", plugin.name)
             with bound_metadata(metadata_of(params)):
-                if _is_awaited(plugin, hook):
-                    value = await getattr(proxy.aio, hook)(arguments)
+                if offer.is_awaited:
+                    value = await offer.call(arguments)
                 else:  # in a thread, so that others go on
-                    call = getattr(proxy.sync, hook)
                     value = await anyio.to_thread.run_sync(
-                        call, arguments, abandon_on_cancel=True, limiter=self._places
+                        offer.call, arguments, abandon_on_cancel=True, limiter=self._places
                     )
-            return answered(value, offer.expected, codec, str(plugin.name))
+            return answered(value, offer.expected, offer.codec, str(offer.plugin.name))
         except Exception as error:
             return failed(error)
 

@@ -139,10 +139,11 @@ def isolating() -> PluginRegistry:
 
 
 def test_the_host_alone_decides(plugins: Path, plugin: WritePlugin) -> None:
-    plugin("one")
+    plugin("one", priority=5)
+    plugin("two")  # comes after it in a chain, which the first may end
     answers = {}
     for how in ("in_process", "mcp_stdio"):
-        registry = PluginRegistry(runtime_for={("oracle", "one"): how})
+        registry = PluginRegistry(runtime_for={("oracle", "one"): how, ("oracle", "two"): how})
         registry.add_hookspecs(HERE / "kinds")
         registry.discover(plugins)
         with registry.running():
