@@ -102,6 +102,10 @@ _NAMES = {
         "ResourceUndeclared",
         "RuntimeNotSupported",
         "TeardownErrors",
+        "UnitCancelled",
+        "UnitFailed",
+        "UnitRefused",
+        "UnitUnknown",
         "VersionIncompatible",
     ),
     "kinds.compile": ("hookimpl",),
@@ -180,6 +184,12 @@ _NAMES = {
         "DirectoryResource",
         "ScopedTempDir",
     ),
+    "submission": (
+        "Submitted",
+        "UnitEvent",
+        "Units",
+    ),
+    "units.local": ("LocalOrchestrator",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
 

@@ -35,6 +35,10 @@ from dagstack_plugins.errors import PluginUntrusted as PluginUntrusted
 from dagstack_plugins.errors import ResourceUndeclared as ResourceUndeclared
 from dagstack_plugins.errors import RuntimeNotSupported as RuntimeNotSupported
 from dagstack_plugins.errors import TeardownErrors as TeardownErrors
+from dagstack_plugins.errors import UnitCancelled as UnitCancelled
+from dagstack_plugins.errors import UnitFailed as UnitFailed
+from dagstack_plugins.errors import UnitRefused as UnitRefused
+from dagstack_plugins.errors import UnitUnknown as UnitUnknown
 from dagstack_plugins.errors import VersionIncompatible as VersionIncompatible
 from dagstack_plugins.kinds.compile import hookimpl as hookimpl
 from dagstack_plugins.kinds.hookspec_class import HookSpec as HookSpec
@@ -122,3 +126,7 @@ from dagstack_plugins.contract.violations import ResourceViolation as ResourceVi
 from dagstack_plugins.contract.violations import ResumeViolation as ResumeViolation
 from dagstack_plugins.contract.violations import SerializationError as SerializationError
 from dagstack_plugins.contract.violations import UnitOfWorkViolation as UnitOfWorkViolation
+from dagstack_plugins.submission import Submitted as Submitted
+from dagstack_plugins.submission import UnitEvent as UnitEvent
+from dagstack_plugins.submission import Units as Units
+from dagstack_plugins.units.local import LocalOrchestrator as LocalOrchestrator

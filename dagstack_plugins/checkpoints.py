@@ -16,6 +16,7 @@ import attrs
 
 from dagstack_plugins.durable import flush, make_folder, sync_folder
 from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.work import current_work
 
 if sys.platform == "win32":
     import msvcrt
@@ -50,7 +51,7 @@ class CheckpointStore(Protocol):
 
 
 class Checkpoint:
-    """What a plugin sees as ``ctx.checkpoint``.
+    """What a plugin sees as ``ctx.checkpoint``; in a unit of work, the states are those of that unit.
 
     Examples:
         >>> checkpoint = Checkpoint(MemoryCheckpoints(), "chunker/text")
@@ -88,15 +89,16 @@ class Checkpoint:
                 nothing was saved.
         """
         # Encoded here too, so that no store has to be trusted to refuse what another one would.
-        return self._store.save(self._scope, key, json.loads(encode_state(state)))
+        return (current_work() or self._store).save(self._scope, key, json.loads(encode_state(state)))
 
     def load(self, key: str) -> tuple[Any, int]:
         """The state that was saved last, as a copy of its own, and its version; ``(None, 0)`` for a key never saved."""
-        return self._store.load(self._scope, key)
+        return (current_work() or self._store).load(self._scope, key)
 
     def list(self, prefix: str = "") -> Keys:
         """The saved keys that start with the string ``prefix``, sorted."""
-        return self._store.list(self._scope, prefix)
+        keys: Keys = (current_work() or self._store).list(self._scope, prefix)
+        return keys
 
 
 class MemoryCheckpoints:

@@ -9,6 +9,7 @@ from typing import Any
 from dagstack_plugins.calls import current_metadata
 from dagstack_plugins.checkpoints import Checkpoint, CheckpointStore, MemoryCheckpoints
 from dagstack_plugins.progress import NoProgress, Progress, ProgressSink
+from dagstack_plugins.work import current_work
 
 
 class PluginContext:
@@ -103,7 +104,8 @@ class PluginContext:
     @property
     def cancelled(self) -> bool:
         """Whether the host wants the plugin to stop; long loops look at it now and then."""
-        return self._cancelled
+        work = current_work()
+        return self._cancelled or (work is not None and work.cancelled)
 
     def cancel(self) -> None:
         """Ask the plugin to stop."""

@@ -351,3 +351,60 @@ class TeardownErrors(PluginRegistryError):
     def __init__(self, message: str, *, errors: Sequence[tuple[str, BaseException]] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+class UnitRefused(PluginRegistryError):
+    """A unit of work that can't be queued: its plugin declares none, or nobody could run it.
+
+    Mend what the message names: ``[plugin.unit_of_work]`` of the manifest, a name, or the arguments.
+    """
+
+
+class UnitUnknown(PluginRegistryError):
+    """There is no unit of work of that id, or no longer: those that ended long ago are forgotten.
+
+    Args:
+        unit_id: the id that was asked for.
+    """
+
+    def __init__(self, message: str, *, unit_id: str | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.unit_id = unit_id
+
+
+class UnitFailed(PluginRegistryError):
+    """A unit of work ended without a result, which somebody waited for.
+
+    Args:
+        unit_id: the unit's id.
+        state: how it ended: ``failed``, ``cancelled`` or ``expired``.
+        error_type: the name of the last error's type, if it failed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        unit_id: str | None = None,
+        state: str | None = None,
+        error_type: str | None = None,
+        **known: str | None,
+    ) -> None:
+        super().__init__(message, **known)
+        self.unit_id = unit_id
+        self.state = state
+        self.error_type = error_type
+
+
+class UnitCancelled(PluginRegistryError):
+    """Raised inside a unit of work, by ``ctx.checkpoint.save`` after it has saved: nobody wants the unit to go on now.
+
+    Let it pass; what must be closed, close in ``finally``.
+
+    Args:
+        unit_id: the unit's id.
+    """
+
+    def __init__(self, message: str, *, unit_id: str | None = None, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.unit_id = unit_id

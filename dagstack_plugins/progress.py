@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
 
+from dagstack_plugins.work import current_work
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -154,8 +156,11 @@ class Progress:
 
     def _emit(self, type_: str, percent: float | None, message: str, payload: Mapping[str, Any] | None) -> None:
         copied = None if payload is None else dict(payload)
+        event = ProgressEvent(self._kind, self._plugin, type_, percent, message, copied)
+        if (work := current_work()) is not None:
+            work.emit(event)
         try:
-            self._sink.emit(ProgressEvent(self._kind, self._plugin, type_, percent, message, copied))
+            self._sink.emit(event)
         except Exception:  # whatever it is, it is the sink's failure, not the plugin's
             if _first_failure(self._sink):
                 _LOGGER.exception("the progress sink %r failed; further failures of it are not logged", self._sink)

@@ -43,6 +43,7 @@ from dagstack_plugins.roster import Roster
 from dagstack_plugins.rounds import Rounds
 from dagstack_plugins.runtimes.home import HomeLoop
 from dagstack_plugins.runtimes.installed import RUNTIMES, installed_ones
+from dagstack_plugins.submission import Units
 from dagstack_plugins.wording import dotted, one_of, shown
 
 _REMOTE = "DAGSTACK_REMOTE_PLUGINS"
@@ -332,6 +333,11 @@ class PluginRegistry:
     def resource_registry(self) -> ResourceRegistry:
         """What the host lends to plugins."""
         return self._rounds.resources
+
+    @property
+    def units(self) -> Units:
+        """Units of work: ``submit``, ``wait``, ``events``; handed to the kind ``orchestrator``'s active plugin."""
+        return Units(self)
 
     def running(self, ctx: PluginContext | None = None) -> Running[PluginRegistry]:
         """Start all plugins for a block, and tear them down after it.

@@ -22,6 +22,7 @@ from dagstack_plugins.cli.output import complain
 from dagstack_plugins.cli.schema import schema
 from dagstack_plugins.cli.serve import serve, serve_host
 from dagstack_plugins.cli.telling import told
+from dagstack_plugins.cli.units import units
 from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.version import VERSION
 
@@ -40,6 +41,7 @@ _FAILED, _INTERRUPTED = 1, 130  # click's usage errors are 2
         "dagstack-plugins test plugins/my_tool",
         'dagstack-plugins call tool execute --name echo --json \'{"msg": "hello"}\'',
         "dagstack-plugins dag run pipeline.yaml",
+        "dagstack-plugins units list",
     ),
 )
 @click.version_option(VERSION, "--version", prog_name=NAME, message="%(prog)s %(version)s")
@@ -47,7 +49,10 @@ def commands() -> None:
     """Look at plugins, check them, and call them."""
 
 
-for command in (list_plugins, check, graph, kinds, call, dag, serve, serve_host, test, lock, new, emit, kind, schema):
+for command in (
+    *(list_plugins, check, graph, kinds, call, dag, units, serve, serve_host),
+    *(test, lock, new, emit, kind, schema),
+):
     commands.add_command(command)
 
 

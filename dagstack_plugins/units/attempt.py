@@ -1,0 +1,86 @@
+"""One attempt at a unit: its checkpoints, its progress, and whether anybody still wants it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from dagstack_plugins.checkpoints import Keys, encode_state
+from dagstack_plugins.errors import PluginError, UnitCancelled
+from dagstack_plugins.progress import ProgressEvent
+from dagstack_plugins.units.journal import Journal, Lease
+from dagstack_plugins.wording import raised
+
+
+class Attempt:
+    """The work that a lease is for; what runs inside ``bound_work`` of it reaches it through ``ctx``.
+
+    Args:
+        journal: where checkpoints go.
+        lease: the unit.
+
+    Attributes:
+        lease: see above.
+        unwanted: why it should stop; empty while it should not.
+        noticed: whether the plugin was told so.
+        hindered: whether the disk refused a checkpoint, which is no fault of the plugin's.
+    """
+
+    def __init__(self, journal: Journal, lease: Lease) -> None:
+        self._journal = journal
+        self.lease = lease
+        self.unwanted = ""
+        self.noticed = False
+        self.hindered = False
+        self._told: tuple[float | None, str] | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it should stop."""
+        if self.unwanted:
+            self.noticed = True
+        return bool(self.unwanted)
+
+    def save(self, scope: str, key: str, state: Any) -> int:
+        """Keep a state of this unit.
+
+        Raises:
+            UnitCancelled: after it was kept, if the unit should stop.
+            Superseded: if the unit is somebody else's by now; nothing was kept.
+            PluginError: if the disk refuses it; nothing was kept.
+        """
+        text = encode_state(state)
+        try:
+            version, wanted = self._journal.save(self.lease, scope, key, text)
+        except sqlite3.Error as error:
+            self.hindered = True
+            raise PluginError(
+                f"a checkpoint can't be kept: {raised(error)}", error_type=type(error).__name__
+            ) from error
+        if not wanted:
+            self.unwanted = self.unwanted or "it was cancelled"
+        if self.unwanted:
+            self.noticed = True
+            raise UnitCancelled(f"the unit of work {self.lease.id} stops here: {self.unwanted}", unit_id=self.lease.id)
+        return version
+
+    def load(self, scope: str, key: str) -> tuple[Any, int]:
+        """The state that was kept for this unit, and its version."""
+        state, version = self._journal.load(self.lease, scope, key)
+        return json.loads(state), version
+
+    def list(self, scope: str, prefix: str = "") -> Keys:
+        """The keys of its states."""
+        return [key for key in self._journal.keys(self.lease, scope) if key.startswith(prefix)]
+
+    def emit(self, event: ProgressEvent) -> None:
+        """Remember how far it is; that is written now and then, so that the plugin waits for no disk."""
+        if (event.kind, event.plugin) == (self.lease.kind.partition("@")[0], self.lease.plugin):
+            before = self._told[0] if self._told else None
+            self._told = (before if event.percent is None else event.percent), event.message
+
+    def news(self) -> tuple[float | None, str] | None:
+        """What was told since this was asked last: percent, and words."""
+        told, self._told = self._told, None
+        return told

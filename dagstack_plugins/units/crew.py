@@ -1,0 +1,206 @@
+"""Who works: threads that take units, and a heart that shows others that they live."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from dagstack_plugins.units.attempt import Attempt
+from dagstack_plugins.units.journal import Journal, Lease, Superseded
+from dagstack_plugins.wording import raised
+from dagstack_plugins.work import bound_work
+
+_BEAT: Final = 0.25
+"""Seconds between two beats, and between looks at what others did."""
+_TIDY: Final = 60.0
+"""Seconds between two tidyings."""
+_TROUBLE: Final = 1.0
+"""Seconds between two attempts at what the disk refused."""
+_log: Final = logging.getLogger("dagstack_plugins.units")
+
+Ending = Callable[[], None]
+"""Writes down how an attempt ended."""
+
+
+class Crew:
+    """The workers of this process.
+
+    Whether another crew lives is judged by its beats alone: one that has not beaten for ``patience`` seconds of our own
+    clock, which nobody can set, is dead. Its units go to others, and what it writes of them later is refused.
+
+    Args:
+        journal: the units.
+        work: does an attempt; returns what writes down how it ended.
+        threads: how many work at once.
+        patience: seconds without a beat, after which a crew is taken for dead.
+        most: how often a unit may lose its crew.
+        keep: seconds that ended units are kept.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        work: Callable[[Attempt], Ending],
+        *,
+        threads: int,
+        patience: float,
+        most: int,
+        keep: float,
+    ) -> None:
+        self._journal = journal
+        self._work = work
+        self._patience = patience
+        self._most = most
+        self._keep = keep
+        self.id = uuid.uuid4().hex
+        self._stopping = threading.Event()
+        self._there = threading.Condition()
+        self._hint = 0
+        self._attempts: set[Attempt] = set()
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._tidied = time.monotonic()
+        names = [f"dagstack-plugins-unit-{number}" for number in range(threads)]
+        self._threads = [threading.Thread(target=self._serve, name=name, daemon=True) for name in names]
+        self._heart = threading.Thread(target=self._live, name="dagstack-plugins-units", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
+        for thread in (self._heart, *self._threads):
+            thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Take no more; what runs stops at its next checkpoint, and goes on elsewhere, or at the next start.
+
+        Args:
+            seconds: how long that may take; what still runs then is taken from it.
+        """
+        self._stopping.set()
+        for attempt in list(self._attempts):
+            attempt.unwanted = attempt.unwanted or "its worker stops"
+        self.wake()
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._heart.join(_BEAT + _TROUBLE + 1)
+        try:
+            left = self._journal.bury(self.id, self._most)
+        except sqlite3.Error as error:
+            _log.error("units at work could not be given back (%s); they are once their crew is taken for dead", error)
+        else:
+            if left:
+                _log.warning(
+                    "%d units were still at work after %g s; they begin again from their checkpoints", left, seconds
+                )
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        with self._there:
+            self._hint += 1
+            self._there.notify_all()
+
+    # Threads
+
+    def _serve(self) -> None:
+        lease: Lease | None = None
+        while not self._stopping.is_set():
+            hint = self._hint
+            if lease is None and (lease := self._taken()) is None:
+                with self._there:
+                    self._there.wait_for(lambda before=hint: self._hint != before or self._stopping.is_set())  # type: ignore[misc]
+                continue
+            lease = self._do(lease)
+
+    def _do(self, lease: Lease) -> Lease | None:
+        """Do a unit; the next one, if there is one."""
+        attempt = Attempt(self._journal, lease)
+        self._attempts.add(attempt)
+        try:
+            if self._stopping.is_set():
+                attempt.unwanted = "its worker stops"
+            with bound_work(attempt):
+                ending = self._work(attempt)
+            return self._taken(attempt, ending)
+        except Exception:  # a fault of ours must not end the worker
+            _log.exception("unit %s", lease.id)
+            return None
+        finally:
+            self._attempts.discard(attempt)
+
+    def _taken(self, attempt: Attempt | None = None, ending: Ending | None = None) -> Lease | None:
+        """Write down how a unit ended, and take the next, at once; a disk that is full for a while loses nothing."""
+        told = ""
+        while True:
+            try:
+                with self._journal.changing():
+                    if ending is not None:
+                        self._write(ending, attempt)
+                    return None if self._stopping.is_set() else self._journal.take(self.id)
+            except sqlite3.Error as error:
+                if str(error) != told:
+                    told = str(error)
+                    _log.error("how a unit ended can't be written: %s; it is tried again", told)
+                if self._stopping.wait(_TROUBLE):
+                    return None
+
+    def _write(self, ending: Ending, attempt: Attempt | None) -> None:
+        try:
+            if attempt is not None and (news := attempt.news()) is not None:
+                self._journal.tell([(attempt.lease, *news)])
+            ending()
+        except Superseded as error:
+            _log.warning("unit %s was given to others meanwhile; what came of it here is dropped", error)
+
+    # Heart
+
+    def _live(self) -> None:
+        told = ""
+        while not self._stopping.wait(_BEAT):
+            try:
+                self._look()
+                told = ""
+            except sqlite3.Error as error:
+                if str(error) != told:
+                    told = str(error)
+                    _log.error("units can't be looked at: %s; it is tried again", raised(error))
+        self.wake()
+
+    def _look(self) -> None:
+        if not self._journal.beat(self.id):
+            # We were stopped for so long that others took us for dead: what we have is theirs.
+            for attempt in list(self._attempts):
+                attempt.unwanted = attempt.unwanted or "it was given to others"
+            self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
+        cancelled = set(self._journal.unwanted(self.id))
+        for attempt in list(self._attempts):
+            if attempt.lease.number in cancelled:
+                attempt.unwanted = attempt.unwanted or "it was cancelled"
+        news = [(one.lease, told) for one in list(self._attempts) if (told := one.news()) is not None]
+        self._journal.tell([(lease, percent, words) for lease, (percent, words) in news])
+        self._bury_dead()
+        if time.monotonic() - self._tidied > _TIDY:
+            self._tidied = time.monotonic()
+            self._journal.tidy(self._keep)
+        if self._journal.has_ready():
+            self.wake()
+
+    def _bury_dead(self) -> None:
+        now = time.monotonic()
+        beats = self._journal.crews()
+        self._seen = {
+            crew: (count, self._seen[crew][1] if crew in self._seen and self._seen[crew][0] == count else now)
+            for crew, count in beats.items()
+            if crew != self.id
+        }
+        for crew, (_, since) in self._seen.items():
+            if now - since > self._patience:
+                had = self._journal.bury(crew, self._most)
+                _log.warning("a crew has not shown itself for %g s; its %d units are taken over", self._patience, had)
+                self.wake()
