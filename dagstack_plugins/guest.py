@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import deque
 from collections.abc import Mapping
@@ -40,6 +41,9 @@ class Guest:
     """
 
     def __init__(self, recipe: bytes) -> None:
+        # It is alone of its kind: whom the host's environment makes active is not its business.
+        for variable in [name for name in os.environ if name.startswith("DAGSTACK_ACTIVE_")]:
+            del os.environ[variable]
         make, args, manifest, hookspec, typed, locked = pickle.loads(recipe)
         self.manifest: PluginManifest = manifest
         self.typed: bool = typed

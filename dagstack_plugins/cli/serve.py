@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,7 +140,8 @@ class _Where:
             raise click.UsageError("--stdio and --http exclude each other")
         host, _, number = str(http).rpartition(":")
         if not host or not number.isdigit() or int(number) > 65535:
-            raise click.BadParameter(f"{http!r} is no HOST:PORT, such as 127.0.0.1:8000", param_hint="--http")
+            why = "ports go up to 65535" if number.isdigit() else "such as 127.0.0.1:8000"
+            raise click.BadParameter(f"{http!r} is no HOST:PORT: {why}", param_hint="--http")
         host = host.removeprefix("[").removesuffix("]")
         token = _token(token_env)
         if token is None and not is_loopback(host):
@@ -154,7 +157,7 @@ def _token(name: str | None) -> str | None:
         return None
     token = os.environ.get(name, "").strip()
     if not token:
-        raise click.BadParameter(f"the environment variable {name} is not set", param_hint="--token-env")
+        raise click.BadParameter(f"the environment variable {name} is not set, or empty", param_hint="--token-env")
     if len(token) < _SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
         raise click.BadParameter(
             f"a token has {_SHORTEST} or more letters, digits and signs, and no blanks; that in {name} is none",
@@ -184,6 +187,11 @@ def _serve(
     offers.all()  # before anything starts: names may clash
     with terminable(), registry.running(context):
         if only is not None and not offers.now():
+            (plugin,) = [one for one in registry.status() if (one.kind, one.name) == only]
+            complain(
+                f"plugin {only[1]!r} of kind {only[0]!r} has nothing to serve: "
+                + (plugin.reason or "its kind exposes none of its hooks (mcp_exposed: false)")
+            )
             return 1
         _run(HostServer(offers), where)
     return 0
@@ -195,6 +203,8 @@ def _run(server: HostServer, where: _Where) -> None:
         over = asyncio.Event()
         serving: Coroutine[Any, Any, None]
         if where.host is None:
+            if sys.stdin.isatty():
+                complain("served over the standard streams: a client starts this command, and speaks MCP to it", "note")
             serving = server.over_stdio(own_stdout())
         else:
             serving = server.over_http(where.host, where.port, where.token, _told(where.host), over)
@@ -205,7 +215,8 @@ def _run(server: HostServer, where: _Where) -> None:
             background.loop.call_soon_threadsafe(over.set)
             if where.host is None:
                 running.cancel()
-            concurrent.futures.wait([running], timeout=5)
+            with suppress(concurrent.futures.CancelledError, TimeoutError):
+                running.exception(timeout=5)
             raise
         except OSError as error:
             raise click.ClickException(f"{where.host}:{where.port} can't be bound: {error.strerror}") from None

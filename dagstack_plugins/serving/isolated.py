@@ -12,6 +12,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.shared.exceptions import MCPError
 
 from dagstack_plugins.errors import PluginError, TeardownErrors
 from dagstack_plugins.guest import Guest
@@ -48,10 +49,12 @@ class Isolated:
             if params.name == self._setup:
                 await asyncio.to_thread(self._start, params.arguments or {})
                 return types.CallToolResult(content=[], structured_content={})
-            restart = await asyncio.to_thread(self.stop)
-            return types.CallToolResult(content=[], structured_content={"requires_restart": restart})
+            if params.name == self._teardown:
+                restart = await asyncio.to_thread(self.stop)
+                return types.CallToolResult(content=[], structured_content={"requires_restart": restart})
         except Exception as error:
             return failed(error)
+        raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
 
     def _start(self, arguments: dict[str, Any]) -> None:
         given = pickle.loads(base64.b64decode(arguments["given"]))

@@ -6,7 +6,6 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import anyio
 import attrs
@@ -94,7 +93,7 @@ class Offers:
         self._only = only
         self._places = anyio.CapacityLimiter(_THREADS)
         # Schemas of large kinds take a while, and clients ask again and again.
-        self._made: WeakKeyDictionary[Plugin, tuple[tuple[Any, ...], list[Offer]]] = WeakKeyDictionary()
+        self._made: dict[Plugin, tuple[tuple[Any, ...], list[Offer]]] = {}
         self._found: dict[str, Offer] = {}
 
     def all(self) -> dict[str, Offer]:
@@ -143,11 +142,12 @@ class Offers:
         return found
 
     def _offers(self, wanted: Callable[[Plugin], bool]) -> Iterator[Offer]:
-        for name in self._registry.kinds():
-            for slot in self._registry.slots(name):
-                for plugin in slot.plugins:
-                    if wanted(plugin) and self._only in (None, (plugin.kind, plugin.name)):
-                        yield from self._of(plugin, slot.compiled)
+        slots = [slot for name in self._registry.kinds() for slot in self._registry.slots(name)]
+        there = {plugin: slot.compiled for slot in slots for plugin in slot.plugins}
+        self._made = {plugin: made for plugin, made in self._made.items() if plugin in there}
+        for plugin, compiled in there.items():
+            if wanted(plugin) and self._only in (None, (plugin.kind, plugin.name)):
+                yield from self._of(plugin, compiled)
 
     def _of(self, plugin: Plugin, compiled: CompiledKind) -> list[Offer]:
         made_of = (compiled, plugin.bindings, plugin.own_inputs)

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import logging
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TextIO
 
@@ -16,12 +17,14 @@ from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.session import ServerSession
 from mcp.server.stdio import stdio_server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp.shared.subscriptions import ToolsListChanged
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from dagstack_plugins.addresses import bound
 from dagstack_plugins.serving.offers import CannotOffer, Offer, Offers, UnknownTool
+from dagstack_plugins.serving.streams import Lines, suppress_in_groups
 from dagstack_plugins.version import VERSION
 
 _LOOK: Final = 0.5
@@ -59,8 +62,11 @@ class HostServer:
         return types.ListToolsResult(tools=[offer.tool for offer in self._now().values()])
 
     def _remember(self, session: ServerSession) -> None:
-        """Whom to tell of changes: one for each connection, the last ones."""
-        self._sessions[id(session.client_params)] = session
+        """Whom to tell of changes: each connection, until it is closed."""
+        connection = session._connection  # noqa: SLF001 - sessions are made anew for each request
+        if (number := id(connection)) not in self._sessions:
+            connection.exit_stack.callback(self._sessions.pop, number, None)
+        self._sessions[number] = session
         if len(self._sessions) > _CONNECTIONS:
             del self._sessions[next(iter(self._sessions))]
 
@@ -82,20 +88,14 @@ class HostServer:
 
     async def _watch(self) -> None:
         """Tell clients when the tools are others."""
-        before = self._names()
+        before = self._now()
         while True:
             await asyncio.sleep(_LOOK)
-            if (now := self._names()) != before:
+            if (now := self._now()) != before:  # offers are made once, and are the same as long as nothing changes
                 before = now
                 await self._bus.publish(ToolsListChanged())
-                for number, session in list(self._sessions.items()):
-                    try:
-                        await session.send_tool_list_changed()
-                    except Exception:  # it is gone
-                        self._sessions.pop(number, None)
-
-    def _names(self) -> set[tuple[str, int]]:
-        return {(name, id(offer.plugin)) for name, offer in self._now().items()}
+                for session in list(self._sessions.values()):
+                    await session.send_tool_list_changed()
 
     async def _watched(self, serving: Coroutine[Any, Any, None]) -> None:
         watching = asyncio.ensure_future(self._watch())
@@ -115,8 +115,11 @@ class HostServer:
 
     async def _over_stdio(self, out: TextIO) -> None:
         options = self._server.create_initialization_options(NotificationOptions(tools_changed=True))
-        async with stdio_server(stdout=anyio.wrap_file(out)) as (incoming, outgoing):
-            await self._server.run(incoming, outgoing, options)
+        lines: Any = Lines(sys.stdin.buffer)
+        # A client that is gone is no failure of ours.
+        with suppress_in_groups(BrokenPipeError):
+            async with stdio_server(stdin=lines, stdout=anyio.wrap_file(out)) as (incoming, outgoing):
+                await self._server.run(incoming, outgoing, options)
 
     async def over_http(
         self, host: str, port: int, token: str | None, ready: Callable[[int], None], over: asyncio.Event
@@ -133,12 +136,21 @@ class HostServer:
         Raises:
             OSError: if the address can't be bound.
         """
-        app: Any = self._server.streamable_http_app(host=host)
-        if token is not None:
-            app = _Guarded(app, token)
+        if token is None:
+            app: Any = self._server.streamable_http_app(transport_security=_own_name_only(host))
+        else:
+            app = _Guarded(self._server.streamable_http_app(host=host), token)
         config = uvicorn.Config(app, log_config=None, log_level=None, ws="none", timeout_graceful_shutdown=_LAST_WORDS)
         server = uvicorn.Server(config)
         await self._watched(_until(server, bound(host, port), ready, over))
+
+
+def _own_name_only(host: str) -> TransportSecuritySettings:
+    """Pages of other sites reach a server on loopback by names of their own that lead there; those are refused."""
+    names = dict.fromkeys(("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host))
+    return TransportSecuritySettings(
+        allowed_hosts=[f"{name}:*" for name in names], allowed_origins=[f"http://{name}:*" for name in names]
+    )
 
 
 async def _until(

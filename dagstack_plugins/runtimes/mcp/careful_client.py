@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx2
 import mcp_types as types
 
-from dagstack_plugins.runtimes.mcp.limits import LIMIT, NO_ANSWER, SESSION_OVER, TOO_LONG, too_long
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, NO_ANSWER, SESSION_OVER, TOO_LONG, UNREACHABLE, too_long
 from dagstack_plugins.wording import raised
 
 _GOODBYE: Final = 2.0
@@ -19,6 +19,8 @@ _GOODBYE: Final = 2.0
 _LONGEST: Final = 60.0
 """Seconds between two attempts, at most."""
 _SESSION: Final = "mcp-session-id"
+_KEPT: Final = ("content-type", _SESSION)
+"""Headers of an answer whose body is dropped."""
 _TRANSIENT: Final = (429, 500, 502, 503, 504)
 """Statuses of a service, or of what stands before it, that say nothing of the call."""
 
@@ -54,7 +56,7 @@ class CarefulClient(httpx2.AsyncClient):
                 if attempt < self.retries and not _distrusts(error):
                     await asyncio.sleep(min(_LONGEST, self._backoff * 2**attempt))
                     continue
-                return _failed(request, NO_ANSWER, f"the service can't be reached: {_why(error)}")
+                return _failed(request, UNREACHABLE, f"the service can't be reached: {_why(error)}")
             except httpx2.TransportError as error:
                 # It may have been heard, so it is not sent again.
                 return _failed(request, NO_ANSWER, f"the service did not answer: {_why(error)}")
@@ -62,7 +64,7 @@ class CarefulClient(httpx2.AsyncClient):
         raise AssertionError("unreachable")
 
     async def _taken(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        if request.method != "POST" or response.is_redirect:
+        if response.is_redirect:  # the SDK follows it, or says that it doesn't, and reads nothing of it
             return response
         kind = response.headers.get("content-type", "").lower()
         if response.is_error and response.status_code == 404 and _SESSION in request.headers:
@@ -71,10 +73,13 @@ class CarefulClient(httpx2.AsyncClient):
             return _failed(request, SESSION_OVER, "the service ended the session")
         if kind.startswith("application/json"):
             return await _read(request, response)
-        if response.is_error:
-            await response.aclose()
+        if kind.startswith("text/event-stream") and not response.is_error:
+            return response  # whose reader bounds each event
+        await response.aclose()  # there is nothing in it to read
+        if response.is_error and request.method == "POST":
             return _failed(request, *_of_status(response))
-        return response
+        headers = {name: response.headers[name] for name in _KEPT if name in response.headers}
+        return httpx2.Response(response.status_code, headers=headers, request=request)
 
 
 def _bound(request: httpx2.Request) -> None:
@@ -114,7 +119,8 @@ async def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Re
 def _is_short(response: httpx2.Response) -> bool:
     """Whether it says so itself: that is what it is cut at."""
     length = response.headers.get("content-length", "")
-    return length.isdigit() and int(length) <= LIMIT and "content-encoding" not in response.headers
+    says_more = response.headers.keys() & {"content-encoding", "transfer-encoding"}
+    return length.isdigit() and int(length) <= LIMIT and not says_more
 
 
 def _is_error(body: bytes) -> bool:

@@ -21,6 +21,10 @@ class NoAnswer(Exception):
     """A call got no answer; the message says why."""
 
 
+class Unreachable(NoAnswer):
+    """A call could not be delivered, however often that was tried."""
+
+
 class Refused(Exception):
     """The server answered with an error of the protocol, or with what is no answer."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _FILES: Final = SchemaFiles(None)
 """References of a tool's schema lead nowhere but into itself."""
+_LONGEST: Final = 256 * 1024
+"""Characters of a schema."""
 _SAYS_NOTHING: Final = {"type", "title", "description", "$schema"}
 
 
@@ -62,9 +65,11 @@ def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind)
     for hook in exposed(kind):
         name = tool_name(hook, manifest)
         tool = offered.pop(name, None)
-        if tool is not None:
+        if tool is not None and (long := _too_long(tool)):
+            misfits.append(long)
+        elif tool is not None:
             found[hook.name] = name
-            if set((tool.output_schema or {}).get("properties", ())) == {RESULT}:
+            if _is_wrapped(tool):
                 wrapped.add(hook.name)
             if hook.input_schema_hook and not _is_open(tool.input_schema):
                 own[hook.name] = tool.input_schema
@@ -78,6 +83,14 @@ def fit(tools: Sequence[Tool], manifest: PluginManifest, compiled: CompiledKind)
         if offered.pop(name := own_name(word, kind, manifest), None) is not None:
             found[word] = name
     return Fit(found, misfits, list(offered), own, frozenset(wrapped))
+
+
+def _too_long(tool: Tool) -> str:
+    """What is told of a schema that would take too long to compile, while all threads wait."""
+    for side, body in (("input", tool.input_schema), ("output", tool.output_schema)):
+        if (length := len(json.dumps(body))) > _LONGEST:
+            return f"tool {tool.name!r}, {side}: its schema has {length} characters, and at most {_LONGEST} are read"
+    return ""
 
 
 def _twice(tools: Sequence[Tool]) -> list[str]:
@@ -112,9 +125,15 @@ def _output(hook: Hook, tool: Tool, files: SchemaFiles) -> Schema | None:
     body = tool.output_schema
     if body is None:
         return None
-    if not Expected.of(hook, files).is_object and set(body.get("properties", ())) == {RESULT}:
+    if not Expected.of(hook, files).is_object and _is_wrapped(tool):
         return Schema(body["properties"][RESULT], "tool", root=body)
     return _document(body)
+
+
+def _is_wrapped(tool: Tool) -> bool:
+    """Whether a tool says itself that its results are no objects, and travel in one."""
+    properties = (tool.output_schema or {}).get("properties")
+    return isinstance(properties, dict) and properties.keys() == {RESULT}
 
 
 def _document(body: Any) -> Schema | None:

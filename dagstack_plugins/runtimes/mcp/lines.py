@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
@@ -15,7 +16,7 @@ from mcp.shared.message import SessionMessage
 
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess
 from dagstack_plugins.runtimes.mcp.failures import NotRead, TooLong
-from dagstack_plugins.runtimes.mcp.limits import LIMIT, TOO_LONG, too_long
+from dagstack_plugins.runtimes.mcp.limits import GARBAGE, LIMIT, TOO_LONG, too_long
 from dagstack_plugins.wording import one_line
 
 _ENDS: Final = 512
@@ -24,7 +25,12 @@ _NUMBER: Final = re.compile(rb'^\s*\{\s*"jsonrpc":\s*"2\.0",\s*"id":\s*(\d+)\s*,
 _SHOWN: Final = 200
 """Bytes of a line of noise that are told."""
 _AT_ONCE: Final = 50
-"""Lines of noise, after which others have their turn."""
+"""Lines after which others have their turn."""
+_FLOOD, _WINDOW = 500, 0.25
+"""So many lines that answer nothing are read in so many seconds, and no more."""
+_ANSWER: Final = 0.25
+"""What an answer counts, as a part of such a line: nobody has as many calls at once."""
+_UNREADABLE: Final = "its answer is none of a tool, or is nested too deeply"
 _SMALL: Final = 1024 * 1024
 """Bytes that may wait for a process that doesn't read, before what it asked for is not answered any more."""
 
@@ -59,7 +65,9 @@ class Incoming(_Stream):
         self.ended = asyncio.Event()
         self._lines = process.stdout
         self._noise = noise
-        self._noisy = 0
+        self._lines_read = 0
+        self._came = 0.0
+        self._window = time.monotonic()
 
     async def receive(self) -> SessionMessage | Exception:
         """The next message.
@@ -75,8 +83,8 @@ class Incoming(_Stream):
 
     async def _next(self) -> types.JSONRPCMessage:
         while True:
-            self._noisy += 1
-            if self._noisy % _AT_ONCE == 0:  # what is there already is read without waiting: others want their turn
+            self._lines_read += 1
+            if self._lines_read % _AT_ONCE == 0:  # what is there already is read without waiting
                 await asyncio.sleep(0)
             try:
                 line = await self._lines.readuntil(b"\n")
@@ -86,15 +94,30 @@ class Incoming(_Stream):
                 line = error.partial
             except asyncio.LimitOverrunError:
                 line = await self._shortened()
-            if (message := self._message(line)) is not None:
-                self._noisy = 0
+            message = self._message(line)
+            answers = isinstance(message, types.JSONRPCResponse | types.JSONRPCError)
+            await self._count(_ANSWER if answers else 1)
+            if message is not None:
                 return message
+
+    async def _count(self, weight: float) -> None:
+        """One that floods us is read slowly, so that others are heard."""
+        self._came += weight
+        if self._came >= _FLOOD:
+            left = self._window + _WINDOW - time.monotonic()
+            self._came = 0
+            if left > 0:
+                await asyncio.sleep(left)
+            self._window = time.monotonic()
 
     def _message(self, line: bytes) -> types.JSONRPCMessage | None:
         if line.lstrip().startswith(b"{"):
             for text in (line, line.decode("utf-8", "replace")):
                 with suppress(ValueError):
                     return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+            if b'"jsonrpc"' in line[:_ENDS] + line[-_ENDS:] and (found := _number(line[:_ENDS], line[-_ENDS:])):
+                error = types.ErrorData(code=types.INTERNAL_ERROR, message=_UNREADABLE, data=GARBAGE)
+                return types.JSONRPCError(jsonrpc="2.0", id=found, error=error)
         if told := line[:_SHOWN].decode("utf-8", "replace").strip():
             self._noise(one_line(told))
         return None
@@ -113,10 +136,10 @@ class Incoming(_Stream):
             length += len(part)
             head = (head + part)[:_ENDS] if len(head) < _ENDS else head
             tail = (tail + part)[-_ENDS:]
-        found = _NUMBER.search(head) or _NUMBER.search(tail)
+        found = _number(head, tail)
         if found is None:
             return head[:_SHOWN] + b"\xe2\x80\xa6\n"
-        return _too_long_answer(int(found[1] or found[2]), length).model_dump_json(by_alias=True).encode()
+        return _too_long_answer(found, length).model_dump_json(by_alias=True).encode()
 
     def __aiter__(self) -> Self:
         return self
@@ -137,6 +160,12 @@ def _too_long_answer(number: int | str, length: int) -> types.JSONRPCError:
     """
     error = types.ErrorData(code=types.INTERNAL_ERROR, message=too_long(length), data=TOO_LONG)
     return types.JSONRPCError(jsonrpc="2.0", id=number, error=error)
+
+
+def _number(head: bytes, tail: bytes) -> int | None:
+    """The number of the call that an answer is for."""
+    found = _NUMBER.search(head) or _NUMBER.search(tail)
+    return None if found is None else int(found[1] or found[2])
 
 
 class Outgoing(_Stream):

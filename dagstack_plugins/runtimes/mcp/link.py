@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import functools
 import importlib
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from dagstack_plugins.calls import current_metadata
@@ -21,7 +21,7 @@ from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.manifest import PluginManifest
-from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Lost, NoAnswer, Refused, TooLong
+from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Lost, NoAnswer, Refused, TooLong, Unreachable
 from dagstack_plugins.runtimes.mcp.fit import fit
 from dagstack_plugins.runtimes.mcp.limits import INSTEAD
 from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, value_of
@@ -32,6 +32,8 @@ from dagstack_plugins.wording import one_line
 
 _TOLD: Final = 20
 """Tools, and misfits, that are told by name."""
+_LONGEST: Final = 500
+"""Characters of a misfit that are told."""
 _SECRET: Final = 4
 """Letters of a text that may be a secret; a shorter one stands in any message."""
 _ENDED: Final = "it was stopped"
@@ -103,7 +105,9 @@ class McpLink:
             await self._greet(connection, context)
 
         self._wire, before = wire, self._supervisor
-        self._supervisor = Supervisor(self._policy(context), greet, tell, ready)
+        # Reasons are a plugin's words, and its configuration may be in them.
+        secrets = partial(_without, config=context.config)
+        self._supervisor = Supervisor(self._policy(context), greet, tell, ready, secrets)
         wire.keep(_run, self._supervisor, before)
         try:
             await asyncio.wrap_future(ready)
@@ -128,7 +132,7 @@ class McpLink:
         try:
             return hurry or await wire.wait(self._tear_down, supervisor)
         finally:
-            await wire.wait(functools.partial(supervisor.close, hurry=hurry))
+            await wire.wait(partial(supervisor.close, hurry=hurry))
 
     async def _tear_down(self, supervisor: Supervisor) -> bool:
         connection = supervisor.connection
@@ -163,7 +167,7 @@ class McpLink:
         # In a thread, as schemas may be large, and others want their answers meanwhile.
         found = await asyncio.to_thread(fit, await connection.tools(), self._manifest, self._compiled)
         if found.misfits:
-            told = [one_line(one) for one in found.misfits[:_TOLD]]
+            told = [one_line(one[:_LONGEST]) for one in found.misfits[:_TOLD]]
             raise Lost("it does not fit its kind:" + "".join(f"\n  - {one}" for one in told))
         self._tell_once(found.extra, context.logger)
         self._tools = found.tools
@@ -203,8 +207,7 @@ class McpLink:
         given = await asyncio.to_thread(self._given, context)
         answer = await connection.call(self._tools[SETUP], given, None)
         if answer.is_error:
-            told = str(error_of(answer, "its setup", self._known(SETUP)))
-            raise Lost(_without(told, context.config))
+            raise Lost(str(error_of(answer, "its setup", self._known(SETUP))))
 
     # Calls
 
@@ -263,7 +266,7 @@ class McpLink:
             supervisor.missed(connection, str(error))
             raise TimeoutError(str(error)) from None
         except NoAnswer as error:
-            supervisor.missed(connection, str(error))
+            supervisor.missed(connection, str(error), is_gone=isinstance(error, Unreachable))
             raise self._unavailable(str(error)) from None
         except Lost:
             raise self._unavailable(await supervisor.why_lost()) from None
@@ -318,15 +321,20 @@ class McpLink:
 
 def _without(told: str, config: Any) -> str:
     """A text of a plugin's, without what its host configured: that may be secret."""
+    for secret in sorted(set(_texts(config)), key=len, reverse=True):  # one may be a part of another
+        told = told.replace(secret, "…")
+    return told
+
+
+def _texts(config: Any) -> Iterator[str]:
     if isinstance(config, Mapping):
         for value in config.values():
-            told = _without(told, value)
+            yield from _texts(value)
     elif isinstance(config, list | tuple):
         for value in config:
-            told = _without(told, value)
+            yield from _texts(value)
     elif isinstance(config, str) and len(config) >= _SECRET:
-        told = told.replace(config, "…")
-    return told
+        yield config
 
 
 async def _run(supervisor: Supervisor, before: Supervisor | None) -> None:

@@ -33,6 +33,10 @@ STOP: Final = "dagstack/stop"
 """In ``_meta`` of a result that ends the chain: ``"value"`` with it, ``"before"`` with the value that was there."""
 _LONGEST: Final = 4000
 """Characters of an error that are told."""
+_PATH: Final = 500
+"""Characters of a fault, and of its path."""
+_FAULTS: Final = 100
+"""Faults of one answer."""
 _TRACE: Final = 100_000
 """Characters of a traceback, its end."""
 TRACE: Final = ("traceparent", "tracestate", "baggage")
@@ -131,11 +135,11 @@ def error_of(answer: CallToolResult, whose: str, known: Mapping[str, str | None]
         return invalid
     kind, trace = told.get("type"), told.get("traceback")
     what = f"{kind}: {told.get('message')}" if kind else str(told.get("message"))
-    what = "\n".join(one_line(line) for line in what[:_LONGEST].splitlines())
+    what = _shown(what[:_LONGEST])
     error = PluginError(
         f"{whose} failed: {what}",
         error_type=one_line(str(kind)[:_LONGEST]) if kind else None,
-        remote_traceback=str(trace)[-_TRACE:] if trace else None,
+        remote_traceback=_shown(str(trace)[-_TRACE:]) if trace else None,
         **known,
     )
     if error.remote_traceback:
@@ -150,11 +154,18 @@ def _invalid(told: Mapping[str, Any], known: Mapping[str, str | None]) -> Payloa
         return None
     given = told.get("faults")
     pairs = [pair for pair in given if isinstance(pair, list) and len(pair) == 2] if isinstance(given, list) else []
-    faults = [Fault(str(path), str(message)) for path, message in pairs]
+    faults = [Fault(_shown(str(path)[:_PATH]), _shown(str(message)[:_PATH])) for path, message in pairs[:_FAULTS]]
     if told.get("type") != "PayloadInvalid" or not faults:
         return None
     side = "output" if told.get("side") == "output" else "input"
-    return PayloadInvalid(str(told.get("message")), side=side, path=faults[0].path, faults=faults, **known)
+    return PayloadInvalid(
+        _shown(str(told.get("message"))[:_LONGEST]), side=side, path=faults[0].path, faults=faults, **known
+    )
+
+
+def _shown(text: str) -> str:
+    """Text of a plugin, its lines kept, in which nothing steers a terminal."""
+    return "\n".join(one_line(line) for line in text.splitlines())
 
 
 def _text(answer: CallToolResult) -> str:

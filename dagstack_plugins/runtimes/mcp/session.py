@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
@@ -12,8 +13,8 @@ from mcp.client import ClientSession
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
-from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Closed, Lost, NoAnswer, NotRead, Refused
-from dagstack_plugins.runtimes.mcp.limits import NO_ANSWER, SESSION_OVER, TOO_LONG
+from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Closed, Lost, NoAnswer, NotRead, Refused, Unreachable
+from dagstack_plugins.runtimes.mcp.limits import LIMIT, NO_ANSWER, SESSION_OVER, TOO_LONG, UNREACHABLE
 from dagstack_plugins.version import VERSION
 from dagstack_plugins.wording import one_line, raised
 
@@ -55,9 +56,13 @@ class Session:
         """
         tools: list[types.Tool] = []
         cursor: str | None = None
+        length = 0
         for _ in range(_PAGES):
             page = await self._page(cursor)
             tools += page.tools
+            length += await asyncio.to_thread(lambda read=page: len(read.model_dump_json()))  # type: ignore[misc]
+            if length > LIMIT:
+                raise Lost(f"its list of tools has more than {LIMIT} bytes")
             if len(tools) > _MOST:
                 raise Lost(f"it lists more than {_MOST} tools")
             if not (cursor := page.next_cursor):
@@ -69,7 +74,7 @@ class Session:
         try:
             return await self._session.list_tools(params=params)
         except MCPError as error:
-            raise Lost(f"it does not list its tools: {error.message}") from None
+            raise Lost(f"it does not list its tools: {one_line(error.message[:_LONGEST])}") from None
         except (ValidationError, RuntimeError) as error:
             raise Lost(f"its list of tools is none: {_short(error)}") from None
 
@@ -95,6 +100,8 @@ class Session:
                 raise NoAnswer(f"the service broke off its answer: {error.message}") from None
             if error.data == SESSION_OVER or (error.code, error.message) == _CLOSED:
                 raise Lost("the connection broke during the call") from None
+            if error.data == UNREACHABLE:
+                raise Unreachable(error.message) from None
             if error.data == NO_ANSWER:
                 raise NoAnswer(error.message) from None
             raise Refused(one_line(error.message[:_LONGEST])) from None
@@ -125,22 +132,31 @@ async def opened(
     Raises:
         Lost: if there is no handshake.
     """
+    greeted = False
     try:
         async with Client(transport, client_info=_US, cache=None) as client:
+            greeted = True
             yield Session(client.session, broken)
     except (Exception, BaseExceptionGroup) as error:
-        raise _as_lost(error) from None
+        cause = _cause(error)
+        if greeted and isinstance(cause, TimeoutError | OSError):  # of who uses it
+            raise cause from None
+        raise _as_lost(cause) from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):  # of the SDK's task groups
+        error = error.exceptions[0]
+    return error
 
 
 def _as_lost(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):  # of the SDK's task groups
-        error = error.exceptions[0]
     if isinstance(error, Lost) or not isinstance(error, Exception):
         return error
     if isinstance(error, MCPError):
-        if error.data == NO_ANSWER:
+        if error.data in (NO_ANSWER, UNREACHABLE):
             return Lost(error.message)
         if (error.code, error.message) == _CLOSED:
             return Closed("it closed the connection")
-        return Lost(f"the handshake failed: {error.message}")
+        return Lost(f"the handshake failed: {one_line(error.message[:_LONGEST])}")
     return Lost(f"the handshake failed: {_short(error) or raised(error)}")

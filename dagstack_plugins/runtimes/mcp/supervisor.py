@@ -71,6 +71,7 @@ class Supervisor:
         greet: is awaited with each new connection, before anyone else has it; it raises ``Lost`` if that is of no use.
         tell: is told of each change after the first attempt: why there is no connection, or an empty text.
         ready: ends with the first attempt.
+        clean: takes out of a reason what nobody may read.
 
     Attributes:
         connection: the connection; ``None`` while there is none.
@@ -85,11 +86,13 @@ class Supervisor:
         greet: Callable[[Connection], Awaitable[None]],
         tell: Callable[[str], None],
         ready: concurrent.futures.Future[None],
+        clean: Callable[[str], str] = str,
     ) -> None:
         self._policy = policy
         self._greet = greet
         self._tell = tell
         self._ready = ready
+        self._clean = clean
         self.connection: Connection | None = None
         self.why = "it is being started"
         self.goes_on = True
@@ -170,7 +173,7 @@ class Supervisor:
 
     def _note(self, reason: str) -> None:
         """There is no connection any more: say so, and what comes next."""
-        policy = self._policy
+        policy, reason = self._policy, self._clean(reason)
         self.connection = None
         since, self._since = self._since, None
         if since is not None and time.monotonic() - since > _SOUND and self._misses < MISSES:
@@ -232,12 +235,20 @@ class Supervisor:
         if connection is self.connection:
             self._misses = 0
 
-    def missed(self, connection: Connection, told: str) -> None:
-        """A call of this connection was not answered."""
+    def missed(self, connection: Connection, told: str, *, is_gone: bool = False) -> None:
+        """A call of this connection was not answered.
+
+        Args:
+            connection: the connection.
+            told: why.
+            is_gone: whether nothing can be delivered any more, so that the next one need not be tried.
+        """
         if connection is self.connection:
             self._misses += 1
-            if self._misses >= MISSES and self._trouble is not None and not self._trouble.done():
+            if (is_gone or self._misses >= MISSES) and self._trouble is not None and not self._trouble.done():
                 self.why = f"its circuit is open: {self._misses} calls in a row got no answer, at last: {told}"
+                if is_gone:
+                    self.why = told
                 self.connection = None
                 self._trouble.set_result(self.why)
 
