@@ -140,8 +140,8 @@ class _Where:
             raise click.UsageError("--stdio and --http exclude each other")
         host, _, number = str(http).rpartition(":")
         if not host or not number.isdigit() or int(number) > 65535:
-            why = "ports go up to 65535" if number.isdigit() else "such as 127.0.0.1:8000"
-            raise click.BadParameter(f"{http!r} is no HOST:PORT: {why}", param_hint="--http")
+            why = ": ports go up to 65535" if host and number.isdigit() else ", such as 127.0.0.1:8000"
+            raise click.BadParameter(f"{http!r} is no HOST:PORT{why}", param_hint="--http")
         host = host.removeprefix("[").removesuffix("]")
         token = _token(token_env)
         if token is None and not is_loopback(host):

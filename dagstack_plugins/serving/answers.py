@@ -12,7 +12,7 @@ from dagstack_plugins.calls import StopChain
 from dagstack_plugins.errors import Fault, PayloadInvalid
 from dagstack_plugins.kinds.codec import HookCodec
 from dagstack_plugins.kinds.jsonvalues import to_json
-from dagstack_plugins.runtimes.mcp.limits import INSTEAD, LIMIT
+from dagstack_plugins.runtimes.mcp.limits import DEEPEST, INSTEAD, LIMIT, is_too_deep
 from dagstack_plugins.runtimes.mcp.results import ERROR, METADATA, RESULT, STOP, WRAPPED, Expected
 from dagstack_plugins.runtimes.told import told_of
 from dagstack_plugins.wording import said
@@ -44,6 +44,9 @@ def answered(value: Any, expected: Expected, codec: HookCodec, plugin: str) -> t
     if not isinstance(found, dict) or (expected.is_declared and not expected.is_object):
         found = {RESULT: found}
         meta = {**(meta or {}), WRAPPED: True}
+    if is_too_deep(found):
+        told = f"is nested too deeply: {DEEPEST} levels go to another process"
+        codec.refuse("output", [Fault("$", told)], plugin)
     text = json.dumps(found, ensure_ascii=False)
     if (length := len(text.encode("utf-8", "replace"))) > LIMIT - _ROOM:
         told = f"takes {length} bytes as JSON, and at most {LIMIT} go to another process; {INSTEAD}"

@@ -115,7 +115,7 @@ class HostServer:
 
     async def _over_stdio(self, out: TextIO) -> None:
         options = self._server.create_initialization_options(NotificationOptions(tools_changed=True))
-        lines: Any = Lines(sys.stdin.buffer)
+        lines: Any = Lines(sys.stdin.fileno())
         # A client that is gone is no failure of ours.
         with suppress_in_groups(BrokenPipeError):
             async with stdio_server(stdin=lines, stdout=anyio.wrap_file(out)) as (incoming, outgoing):

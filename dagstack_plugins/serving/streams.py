@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO, Self
+from typing import Final, Self
+
+_PART: Final = 64 * 1024
+"""Bytes that are read at once."""
 
 
 @contextmanager
@@ -31,11 +35,11 @@ class Lines:
     A read can't be cancelled: in a pool's thread, it would hold up the end of the program until the client goes.
 
     Args:
-        stream: the stream.
+        descriptor: the stream's; Python's own object for it would be locked at the program's end, which aborts it.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         # A few lines ahead, and no more than that.
         self._free = threading.Semaphore(16)
@@ -43,13 +47,19 @@ class Lines:
         threading.Thread(target=self._read, name="dagstack-plugins-stdin", daemon=True).start()
 
     def _read(self) -> None:
-        with suppress(RuntimeError, OSError, ValueError):  # the loop is closed, or the stream
-            while True:
-                self._free.acquire()
-                line = self._stream.readline()
-                self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
-                if not line:
-                    return
+        rest = b""
+        with suppress(RuntimeError, OSError):  # the loop is closed, or the stream
+            while part := os.read(self._descriptor, _PART):
+                *lines, rest = (rest + part).split(b"\n") if b"\n" in part else (rest + part,)
+                for line in lines:
+                    self._hand_over(line + b"\n")
+            if rest:
+                self._hand_over(rest)
+            self._hand_over(b"")
+
+    def _hand_over(self, line: bytes) -> None:
+        self._free.acquire()
+        self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
 
     def __aiter__(self) -> Self:
         return self

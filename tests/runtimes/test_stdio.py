@@ -249,7 +249,7 @@ def test_what_it_writes_to_standard_error_is_in_the_log_under_its_name(
         ({"command": ["./missing"]}, r"'./missing' \(.*/delphi/missing\) can't be run: No such file"),
         ({"command": ["./dagstack.json"]}, r"'./dagstack.json' .* can't be run: Permission denied"),
         ({"command": ["python3", "-c", "pass"]}, "its process ended with status 0"),
-        ({"command": ["sh", "-c", "exec <&-; sleep 60"]}, "it closed the connection"),
+        ({"command": ["sh", "-c", "exec <&-; sleep 60"]}, "it closed its input"),
         (
             {"command": ["python3", "-c", "import sys; sys.exit('it broke')"]},
             "ended with status 1; it wrote last: it broke",

@@ -223,7 +223,7 @@ def refused(project: Path, *arguments: str, **environment: str) -> str:
         (["serve", "nowhere"], "Directory 'nowhere' does not exist"),
         (["serve", "plugins"], "no manifest in this folder"),
         (["serve-host", "plugins", "--stdio", "--http", "127.0.0.1:0"], "--stdio and --http exclude each other"),
-        (["serve-host", "plugins", "--http", "8000"], "'8000' is no HOST:PORT: such as 127.0.0.1:8000"),
+        (["serve-host", "plugins", "--http", "8000"], "'8000' is no HOST:PORT, such as 127.0.0.1:8000"),
         (["serve-host", "plugins", "--http", "127.0.0.1:http"], "is no HOST:PORT"),
         (["serve-host", "plugins", "--http", "127.0.0.1:70000"], "is no HOST:PORT"),
         (["serve-host", "plugins", "--http", "0.0.0.0:0"], "0.0.0.0 is reached from other machines: say --token-env"),

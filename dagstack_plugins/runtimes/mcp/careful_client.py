@@ -51,7 +51,8 @@ class CarefulClient(httpx2.AsyncClient):
         _bound(request)
         for attempt in range(self.retries + 1):
             try:
-                response = await super().send(request, **given)
+                # Nothing is read before it is known how long it is.
+                response = await super().send(request, **{**given, "stream": True})
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 if attempt < self.retries and not _distrusts(error):
                     await asyncio.sleep(min(_LONGEST, self._backoff * 2**attempt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagstack_plugins.runtimes.mcp.limits import LIMIT
+from dagstack_plugins.runtimes.mcp.limits import DEEPEST, LIMIT
 
 
 class Lost(Exception):
@@ -43,6 +43,13 @@ class TooLong(Exception):
     def __init__(self, length: int) -> None:
         super().__init__(f"takes {length} bytes as JSON, and at most {LIMIT} go to a plugin in another process")
         self.length = length
+
+
+class TooDeep(Exception):
+    """A message is nested deeper than any may be."""
+
+    def __init__(self) -> None:
+        super().__init__(f"is nested too deeply: {DEEPEST} levels go to a plugin in another process")
 
 
 class NotRead(Exception):

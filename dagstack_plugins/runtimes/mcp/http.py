@@ -55,9 +55,17 @@ async def connected(how: McpHttp, folder: Path, tell: Callable[[str], None]) -> 
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_CONNECTIONS),
     ) as client:
         transport = streamable_http_client(how.url, http_client=client, max_sse_event_size=LIMIT)
-        async with opened(transport, broken) as session:
-            client.retries = how.max_retries  # not before: who connects is tried again as a whole
-            yield session
+        try:
+            async with opened(transport, broken) as session:
+                client.retries = how.max_retries  # not before: who connects is tried again as a whole
+                yield session
+        except Lost as error:
+            raise type(error)(f"{error} ({_where(how.url)})") from None
+
+
+def _where(url: str) -> str:
+    """An address without its query, which may be secret."""
+    return str(httpx2.URL(url).copy_with(query=None, fragment=None))
 
 
 def _headers(how: McpHttp, tell: Callable[[str], None]) -> dict[str, str]:
@@ -66,7 +74,7 @@ def _headers(how: McpHttp, tell: Callable[[str], None]) -> dict[str, str]:
         return {}
     secret = os.environ.get(how.auth_secret_env, "").strip()
     if not secret:
-        raise Lost(f"the environment variable {how.auth_secret_env}, which holds its secret, is not set")
+        raise Lost(f"the environment variable {how.auth_secret_env}, which holds its secret, is not set, or empty")
     if not (secret.isascii() and secret.isprintable()):
         raise Lost(f"the environment variable {how.auth_secret_env} holds what can't be sent in a header")
     url = httpx2.URL(how.url)
@@ -84,6 +92,8 @@ def _trusted(how: McpHttp, folder: Path, tell: Callable[[str], None]) -> ssl.SSL
         tell("its server is trusted blindly, as tls_verify = false")
         return trust(False, httpx2)
     bundle: Any = True if how.tls_ca_bundle is None else folder / Path(how.tls_ca_bundle).expanduser()
+    if how.tls_ca_bundle is not None and not bundle.exists():
+        raise Lost(f"tls_ca_bundle: there is no {bundle}; give a file or a folder of certificates")
     try:
         return trust(bundle, httpx2)
     except (OSError, ValueError) as error:

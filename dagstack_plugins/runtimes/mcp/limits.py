@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Any, Final
 
 LIMIT: Final = 10 * 1024 * 1024
 """Bytes that a message may have."""
@@ -21,8 +21,33 @@ SESSION_OVER: Final = f"session over {secrets.token_hex(8)}"
 """It stands for an answer of a service that forgot the session."""
 
 
+DEEPEST: Final = 180
+"""Levels that a payload or a result may be nested; SDKs read some 200 of a message."""
 INSTEAD: Final = "hand over a path, or a key of the blob store, instead"
 """What to do with what is too long."""
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than a message may be.
+
+    Args:
+        value: the JSON.
+
+    Examples:
+        >>> is_too_deep({"a": [1, {"b": []}]})
+        False
+    """
+    layer = [value]
+    for _ in range(DEEPEST):
+        layer = [
+            below
+            for one in layer
+            for below in (one.values() if type(one) is dict else one)
+            if type(below) is dict or type(below) is list
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def too_long(length: int) -> str:

@@ -15,7 +15,7 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from dagstack_plugins.runtimes.guarded_process import GuardedProcess
-from dagstack_plugins.runtimes.mcp.failures import NotRead, TooLong
+from dagstack_plugins.runtimes.mcp.failures import NotRead, TooDeep, TooLong
 from dagstack_plugins.runtimes.mcp.limits import GARBAGE, LIMIT, TOO_LONG, too_long
 from dagstack_plugins.wording import one_line
 
@@ -173,9 +173,13 @@ class Outgoing(_Stream):
 
     Args:
         process: whose input it is.
+
+    Attributes:
+        ended: is set when it takes no more.
     """
 
     def __init__(self, process: GuardedProcess) -> None:
+        self.ended = asyncio.Event()
         self._writer = process.stdin
 
     async def send(self, item: SessionMessage, /) -> None:
@@ -183,6 +187,7 @@ class Outgoing(_Stream):
 
         Raises:
             TooLong: if it has too many bytes; nothing is sent then.
+            TooDeep: if it is nested deeper than messages may be; nothing is sent then.
             NotRead: if too much waits for the process already.
             anyio.BrokenResourceError: if the process is gone.
         """
@@ -192,10 +197,14 @@ class Outgoing(_Stream):
             if is_request:
                 raise NotRead("it doesn't read what it is sent")
             return
-        line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        try:
+            line = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+        except ValueError:
+            raise TooDeep from None
         if len(line) > LIMIT:
             raise TooLong(len(line))
         if self._writer.is_closing():
+            self.ended.set()
             raise anyio.ClosedResourceError
         try:
             self._writer.write(line)
@@ -204,4 +213,5 @@ class Outgoing(_Stream):
             if is_request:
                 await self._writer.drain()
         except OSError:
+            self.ended.set()
             raise anyio.BrokenResourceError from None

@@ -21,9 +21,9 @@ from dagstack_plugins.kinds.compile import CompiledKind
 from dagstack_plugins.kinds.jsonvalues import to_json
 from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.manifest import PluginManifest
-from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Lost, NoAnswer, Refused, TooLong, Unreachable
+from dagstack_plugins.runtimes.mcp.failures import AnswerTooLong, Lost, NoAnswer, Refused, TooDeep, TooLong, Unreachable
 from dagstack_plugins.runtimes.mcp.fit import fit
-from dagstack_plugins.runtimes.mcp.limits import INSTEAD
+from dagstack_plugins.runtimes.mcp.limits import INSTEAD, is_too_deep
 from dagstack_plugins.runtimes.mcp.results import Expected, error_of, meta_of, value_of
 from dagstack_plugins.runtimes.mcp.supervisor import Connection, Policy, Supervisor
 from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, exposed, own_name
@@ -247,6 +247,8 @@ class McpLink:
                 arguments = plain(payload) if codec.typed else to_json(payload)
             except Exception as error:
                 codec.refuse_input(error)
+            if is_too_deep(arguments):
+                codec.refuse("input", [Fault("$", str(TooDeep()))])
             answer = await self._answer(hook, arguments)
             if answer.is_error:
                 raise error_of(answer, self._whose, self._known(hook))
@@ -270,7 +272,7 @@ class McpLink:
             raise self._unavailable(str(error)) from None
         except Lost:
             raise self._unavailable(await supervisor.why_lost()) from None
-        except TooLong as error:
+        except (TooLong, TooDeep) as error:
             codec.refuse_own_input([Fault("$", f"{error}; {INSTEAD}")], name, "")
         except AnswerTooLong as error:
             supervisor.answered(connection)

@@ -75,7 +75,9 @@ def link_of(
         )
     path = json.dumps([os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)])  # noqa: PTH100
     # -P: the working directory is no place to import from, unless the host's own path says so.
-    how = attrs.evolve(how, command=(sys.executable, "-P", "-c", _BOOT, path, argument))
+    # Its code finds the working directory that it would find in this process.
+    folder = how.working_dir or str(Path.cwd())
+    how = attrs.evolve(how, command=(sys.executable, "-P", "-c", _BOOT, path, argument), working_dir=folder)
 
     def given(context: PluginContext) -> dict[str, Any]:
         return {"given": base64.b64encode(_given(manifest, context)).decode()}

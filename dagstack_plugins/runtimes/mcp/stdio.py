@@ -57,23 +57,14 @@ async def connected(
         raise Lost(str(error)) from None
     ear = _Ear(logger)
     process = await _started(how, folder, ear)
-    incoming = Incoming(process, ear.noise)
+    incoming, outgoing = Incoming(process, ear.noise), Outgoing(process)
 
     async def broken() -> str:
-        ended = asyncio.ensure_future(process.ended())
-        closed = asyncio.ensure_future(incoming.ended.wait())
-        try:
-            await asyncio.wait([ended, closed], return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait([ended], timeout=_ENDING)
-        finally:
-            ended.cancel()
-            closed.cancel()
-        how_it_ended = f"its process {process.how}" if process.returncode is not None else "it closed its output"
-        return how_it_ended + ear.last_words()
+        return await _broken(process, incoming, outgoing) + ear.last_words()
 
     @asynccontextmanager
     async def streams() -> AsyncIterator[tuple[Incoming, Outgoing]]:
-        yield incoming, Outgoing(process)
+        yield incoming, outgoing
 
     try:
         async with opened(streams(), broken) as session:
@@ -94,6 +85,21 @@ async def connected(
         raise
     else:
         await process.stop(farewell)
+
+
+async def _broken(process: GuardedProcess, incoming: Incoming, outgoing: Outgoing) -> str:
+    """Wait until a process can't be talked to any more, and say why."""
+    ended = asyncio.ensure_future(process.ended())
+    closed = [asyncio.ensure_future(stream.ended.wait()) for stream in (incoming, outgoing)]
+    try:
+        await asyncio.wait([ended, *closed], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ended], timeout=_ENDING)
+    finally:
+        for one in (ended, *closed):
+            one.cancel()
+    if process.returncode is not None:
+        return f"its process {process.how}"
+    return f"it closed its {'output' if incoming.ended.is_set() else 'input'}"
 
 
 async def _started(how: McpStdio, folder: Path, ear: _Ear) -> GuardedProcess:
