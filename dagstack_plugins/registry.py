@@ -101,7 +101,7 @@ class PluginRegistry:
             raise ValueError(f"validate is {one_of([repr(str(one)) for one in Validate])}, found {validate!r}")
         rules = HostRules(
             RUNTIMES if runtimes is None else installed_ones(runtimes),
-            dict(runtime_for or {}),
+            _runtimes(runtime_for or {}),
             PluginLock.read(lock) if isinstance(lock, str | Path) else lock,
             _names(allow_capabilities),
         )
@@ -291,8 +291,9 @@ class PluginRegistry:
         try:
             return self._roster.take(self._roster.manifests(folder), strict=strict)
         except (FileNotFoundError, NotADirectoryError) as error:
-            error.add_note("a folder of manifests" + (f", as {_REMOTE} names it" if path is None else ""))
-            raise
+            told = f"{error.strerror}, and a folder of manifests is wanted"
+            told += f", as {_REMOTE} names it" if path is None else ""
+            raise type(error)(error.errno, told, error.filename) from None
 
     async def unregister(self, kind: KindLike, name: str) -> None:
         """Tear a plugin down, remove it, and forget its code.
@@ -515,6 +516,13 @@ class PluginRegistry:
 
 def _name_of(kind: Any) -> Any:
     return kind.kind.address if isinstance(kind, type) and issubclass(kind, HookSpec) else kind
+
+
+def _runtimes(runtime_for: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    for key in runtime_for:
+        if not (isinstance(key, tuple) and len(key) == 2 and all(isinstance(part, str) for part in key)):
+            raise TypeError(f"runtime_for takes {{(kind, name): runtime}}, found the key {shown(key)}")
+    return dict(runtime_for)
 
 
 def _names(capabilities: Collection[str] | None) -> frozenset[str] | None:

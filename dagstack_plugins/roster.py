@@ -139,6 +139,16 @@ class Roster:
         with self._lock:
             return tuple(self._plugins)
 
+    def misnamed(self) -> list[str]:
+        """What is wrong with ``runtime_for``: plugins that it names, and nobody has registered."""
+        known = {(plugin.kind, plugin.name) for plugin in self.plugins}
+        names = [f"{kind}/{name}" for kind, name in known]
+        return [
+            f"runtime_for names {kind}/{name}, which is not registered{nearest(f'{kind}/{name}', names)}"
+            for kind, name in self._rules.runtime_for
+            if (kind, name) not in known
+        ]
+
     def lost(self) -> list[str]:
         """Where the refused ones are that stand in no kind's place: their kind is not known, or can't be read."""
         refused = [plugin for plugin in self.plugins if plugin.refused]

@@ -80,6 +80,8 @@ class Rounds:
 
     async def _start(self, ctx: PluginContext | None, *, strict: bool) -> None:
         plugins = self._roster.plugins
+        for told in self._roster.misnamed():  # a slip there would run in process what should be isolated
+            self._context.logger.warning("%s", told)
         await self._call_off(plugins)
         edges, problems = dependencies(plugins)
         # Of all, running ones too: what starts now may close a circle through them.

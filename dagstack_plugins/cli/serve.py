@@ -183,7 +183,8 @@ def _serve(
     for status in registry.unavailable_plugins():
         if status.state is PluginState.UNAVAILABLE:
             complain(f"left out: {told_path(status.location)}, as {status.reason}", "warning")
-    offers = Offers(registry, naming, only)
+    # Over the network, nobody needs to know where files are.
+    offers = Offers(registry, naming, only, traces=where.host is None)
     offers.all()  # before anything starts: names may clash
     with terminable(), registry.running(context):
         if only is not None and not offers.now():

@@ -16,6 +16,31 @@ _LONGEST: Final = 100_000
 """Characters of a traceback, its end."""
 
 
+def level_line(level: int, text: str) -> str:
+    """A line of a log, for a host that reads it from standard error.
+
+    Args:
+        level: its level, as ``logging`` has it.
+        text: the line.
+    """
+    return f"<{level}>{text}"
+
+
+def level_of(line: str, default: int) -> tuple[int, str]:
+    """The level of such a line, and the rest of it.
+
+    Args:
+        line: any line.
+        default: the level of one that says none.
+
+    Examples:
+        >>> level_of(level_line(40, "it broke"), 20), level_of("printed", 20)
+        ((40, 'it broke'), (20, 'printed'))
+    """
+    number, found, rest = line[1:].partition(">")
+    return (int(number), rest) if line[:1] == "<" and found and number.isdigit() else (default, line)
+
+
 def told_of(error: BaseException | None) -> dict[str, Any]:
     """Type, text, place and traceback of an error.
 

@@ -62,15 +62,18 @@ def metadata_of(params: types.CallToolRequestParams) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def failed(error: BaseException) -> types.CallToolResult:
+def failed(error: BaseException, *, trace: bool = True) -> types.CallToolResult:
     """The result of a call that failed.
 
     Args:
         error: what it raised.
+        trace: whether its traceback is told.
     """
     told = told_of(error)
     message = said(error) or told["type"]
-    found: dict[str, Any] = {"type": told["type"], "message": message, "traceback": told["traceback"]}
+    found: dict[str, Any] = {"type": told["type"], "message": message}
+    if trace:
+        found["traceback"] = told["traceback"]
     if isinstance(error, PayloadInvalid):
         found |= {"side": error.side, "faults": [[fault.path, fault.message] for fault in error.faults]}
         found |= {"kind": error.kind, "hook": error.hook, "plugin": error.plugin}

@@ -18,6 +18,7 @@ from dagstack_plugins.errors import PluginError, TeardownErrors
 from dagstack_plugins.guest import Guest
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.runtimes.mcp.tools import SETUP, TEARDOWN, own_name
+from dagstack_plugins.runtimes.told import level_line
 from dagstack_plugins.serving.answers import failed
 from dagstack_plugins.serving.offers import Offers
 from dagstack_plugins.version import VERSION
@@ -78,6 +79,16 @@ class Isolated:
         return plugin.state is PluginState.REQUIRES_RESTART
 
 
+class _Levelled(logging.Formatter):
+    """Each line with its level, so that the host's log has it, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines of a record."""
+        text = super().format(record)
+        named = text if record.name.startswith("plugin.") else f"{record.name}: {text}"
+        return "\n".join(level_line(record.levelno, line) for line in named.splitlines())
+
+
 async def _serve(isolated: Isolated) -> None:
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=isolated.tools())
@@ -97,7 +108,9 @@ def main(recipe: str) -> None:
     Args:
         recipe: how it is loaded, in base64.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Levelled())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     try:
         isolated = Isolated(base64.b64decode(recipe))
     except Exception as error:  # the host tells of what it wrote last

@@ -85,12 +85,21 @@ class Offers:
         registry: the plugins, which run.
         naming: ``dots``, as the kinds say, or ``underscores``, as model APIs want it.
         only: kind and name of the one plugin that is offered; by default all are.
+        traces: whether clients are told where in the code a plugin failed.
     """
 
-    def __init__(self, registry: PluginRegistry, naming: str = "dots", only: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        registry: PluginRegistry,
+        naming: str = "dots",
+        only: tuple[str, str] | None = None,
+        *,
+        traces: bool = True,
+    ) -> None:
         self._registry = registry
         self._rename, self._admitted, self._limits = NAMINGS[naming]
         self._only = only
+        self._traces = traces
         self._places = anyio.CapacityLimiter(_THREADS)
         # Schemas of large kinds take a while, and clients ask again and again.
         self._made: dict[Plugin, tuple[tuple[Any, ...], list[Offer]]] = {}
@@ -193,7 +202,7 @@ class Offers:
                     )
             return answered(value, offer.expected, offer.codec, str(offer.plugin.name))
         except Exception as error:
-            return failed(error)
+            return failed(error, trace=self._traces)
 
 
 def _is_awaited(plugin: Plugin, hook: str) -> bool:

@@ -974,3 +974,18 @@ def test_resources_of_the_context_travel_too(host: Host, lent_module: Any) -> No
         resources.register("word", lent_module.Plain("other"))
         with host.registry.running(PluginContext(resources=resources)):
             assert host.run("result = ctx.resources.word.word") == "other"
+
+
+def test_whom_the_environment_makes_active_is_the_hosts_business(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plugin.py").write_text(PLUGIN)
+        (tmp_path / name / "dagstack.json").write_text(json.dumps({"plugin": {**MANIFEST, "name": name}}))
+    monkeypatch.setenv("DAGSTACK_ACTIVE_TOOL", "two")
+    registry = PluginRegistry()
+    registry.discover(tmp_path)
+    with registry.running():
+        assert registry.get_plugin("tool", "one").execute(do="echo")["do"] == "echo"
+        assert registry.get_plugin("tool").execute(do="echo")["do"] == "echo"

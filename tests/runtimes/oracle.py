@@ -119,6 +119,15 @@ def call(params):
         return result({"answer": "y" * int(rest)})
     elif do == "endless":  # a line that answers nobody
         raw(b"z" * int(rest) + b"\n")
+    elif do == "unreadable":
+        send({"jsonrpc": "2.0", "id": params["number"], "result": "nonsense"})
+        time.sleep(0.1)
+    elif do == "deaf":
+        os.close(0)
+    elif do == "flood":
+        end = time.monotonic() + float(rest)
+        while time.monotonic() < end:
+            raw(b'{"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": 1}}\n' * 1000)
     elif do == "close":
         os.close(1)
         time.sleep(30)
@@ -151,6 +160,7 @@ class Refusal(Exception):
 
 def handle(message):
     number, method, params = message.get("id"), message.get("method"), message.get("params") or {}
+    params = {**params, "number": number}
     if number is None:
         if method == "notifications/cancelled":
             said("cancelled")

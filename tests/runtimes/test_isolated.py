@@ -58,6 +58,13 @@ class One:
         do, _, rest = question.partition(" ")
         if do == "pid":
             return {"answer": str(os.getpid())}
+        if do == "folder":
+            return {"answer": os.getcwd()}
+        if do == "deep":
+            value = []
+            for _ in range(int(rest)):
+                value = [value]
+            return {"answer": "deep", "more": value}
         if do == "config":
             return {"answer": repr(dict(self.ctx.config))}
         if do == "meta":
@@ -224,6 +231,12 @@ def test_what_it_prints_logs_and_reads(
         until(lambda: "take care of the cat" in caplog.text and "hello on stdout" in caplog.text)
         assert ask("secret").answer == "none"
         assert isolating.get_plugin("oracle", "other").ask("secret").answer == "s3cr3t"
+    (record,) = [one for one in caplog.records if "take care of the cat" in one.message]
+    assert (record.name, record.levelname, record.message) == (
+        "plugin.oracle.one",
+        "WARNING",
+        "take care of the cat",
+    )
 
 
 def test_calls_of_plain_functions_run_side_by_side(
@@ -348,3 +361,39 @@ def test_a_lock_is_looked_at_again_there(plugins: Path, plugin: WritePlugin, tmp
     (folder / "helper.py").write_text("def answer(question): return 'something else'\n")
     with registry.running():
         assert "its files were changed" in status_of(registry, "one").reason
+
+
+def test_it_works_where_its_host_does(isolating: PluginRegistry, plugins: Path, plugin: WritePlugin) -> None:
+    plugin("one")
+    isolating.discover(plugins)
+    with isolating.running():
+        assert isolating.get_plugin("oracle", "one").ask("folder").answer == str(Path.cwd())
+
+
+def test_what_is_nested_too_deeply_is_refused_on_both_sides(
+    isolating: PluginRegistry, plugins: Path, plugin: WritePlugin
+) -> None:
+    plugin("one")
+    isolating.discover(plugins)
+    deep: Any = []
+    for _ in range(190):
+        deep = [deep]
+    with isolating.running():
+        for call in (
+            lambda: isolating.get_plugin("oracle", "one").anything(value=deep),
+            lambda: isolating.get_plugin("oracle", "one").ask("deep 190"),
+        ):
+            with pytest.raises(PayloadInvalid, match="is nested too deeply: 180 levels go to"):
+                call()
+        assert isolating.get_plugin("oracle", "one").ask("deep 170").answer == "deep"
+
+
+def test_slips_in_runtime_for_are_told(plugins: Path, plugin: WritePlugin, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(TypeError, match=r"runtime_for takes \{\(kind, name\): runtime\}, found the key 'one'"):
+        PluginRegistry(runtime_for={"one": "mcp_stdio"})  # type: ignore[dict-item]
+    plugin("one")
+    registry = PluginRegistry(runtime_for={("oracle", "ome"): "mcp_stdio"})
+    registry.add_hookspecs(HERE / "kinds")
+    registry.discover(plugins)
+    with registry.running():
+        assert "runtime_for names oracle/ome, which is not registered (did you mean 'oracle/one'?)" in caplog.text

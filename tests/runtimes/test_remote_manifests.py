@@ -97,7 +97,7 @@ def test_a_folder_that_is_none_is_an_error(
     monkeypatch.setenv("DAGSTACK_REMOTE_PLUGINS", str(remote / name))
     with pytest.raises(error) as caught:
         registry.load_remote()
-    assert "as DAGSTACK_REMOTE_PLUGINS names it" in caught.value.__notes__[0]
+    assert "as DAGSTACK_REMOTE_PLUGINS names it" in str(caught.value)
 
 
 def test_a_faulty_manifest_stops_no_other(registry: PluginRegistry, remote: Path) -> None:

@@ -258,6 +258,55 @@ def test_what_is_too_long_is_an_error_of_one_call(registry: PluginRegistry, serv
         assert pid_of(registry) == before
 
 
+def test_an_answer_that_cannot_be_read_ends_its_call(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi")
+    registry.discover(plugins)
+    with registry.running():
+        ask = registry.get_plugin("oracle", "delphi").ask
+        with pytest.raises(PluginError, match="its answer is none of a tool"):
+            ask("unreadable")
+        assert ask("?").answer == "delphi: ?"
+
+
+def test_one_that_closes_its_input_is_started_again(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi")
+    registry.discover(plugins)
+    with registry.running():
+        ask = registry.get_plugin("oracle", "delphi").ask
+        before = pid_of(registry)
+        with suppress(PluginUnavailable):  # it may be gone before it has answered
+            ask("deaf")
+        with suppress(PluginUnavailable):  # which is how that is noticed
+            ask("?")
+        after = before
+        while after == before:
+            with suppress(PluginUnavailable):
+                after = pid_of(registry)
+
+
+def test_one_that_floods_its_host_holds_up_no_other(
+    registry: PluginRegistry, server: WriteServer, plugins: Path
+) -> None:
+    server("delphi", call_timeout_sec=2)
+    server("fine")
+    registry.discover(plugins)
+    with registry.running(), ThreadPoolExecutor(1) as pool:
+        calls = {}
+        for name in ("calm", "flooded"):
+            flood = pool.submit(registry.get_plugin("oracle", "delphi").ask, f"flood {0.5 if name == 'flooded' else 0}")
+            end, calls[name] = time.monotonic() + 0.4, 0
+            while time.monotonic() < end:
+                registry.get_plugin("oracle", "fine").ask("?")
+                calls[name] += 1
+            with suppress(TimeoutError):  # its own answer comes after all that
+                flood.result(20)
+        assert calls["flooded"] > calls["calm"] / 10
+
+
 def test_one_that_closes_its_output_is_started_again(
     registry: PluginRegistry, server: WriteServer, plugins: Path
 ) -> None:

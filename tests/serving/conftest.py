@@ -97,8 +97,8 @@ def by_http(project: Path) -> Iterator[Callable[..., tuple[str, subprocess.Popen
     """Serve over HTTP; gives the address."""
     running: list[subprocess.Popen[str]] = []
 
-    def serve(*arguments: str, **environment: str) -> tuple[str, subprocess.Popen[str]]:
-        command = [*COMMAND, *arguments, "--http", "127.0.0.1:0"]
+    def serve(*arguments: str, host: str = "127.0.0.1", **environment: str) -> tuple[str, subprocess.Popen[str]]:
+        command = [*COMMAND, *arguments, "--http", f"{host}:0"]
         env = {**os.environ, **environment}
         process = subprocess.Popen(command, cwd=project, env=env, stderr=subprocess.PIPE, text=True)
         running.append(process)

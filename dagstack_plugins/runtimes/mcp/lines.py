@@ -26,10 +26,10 @@ _SHOWN: Final = 200
 """Bytes of a line of noise that are told."""
 _AT_ONCE: Final = 50
 """Lines after which others have their turn."""
-_FLOOD, _WINDOW = 500, 0.25
+_FLOOD, _WINDOW = 300, 0.25
 """So many lines that answer nothing are read in so many seconds, and no more."""
-_ANSWER: Final = 0.25
-"""What an answer counts, as a part of such a line: nobody has as many calls at once."""
+_ANSWER, _NOISE = 0.1, 0.1
+"""What an answer, and a line that is no message, count as a part of a question or a notification."""
 _UNREADABLE: Final = "its answer is none of a tool, or is nested too deeply"
 _SMALL: Final = 1024 * 1024
 """Bytes that may wait for a process that doesn't read, before what it asked for is not answered any more."""
@@ -95,8 +95,10 @@ class Incoming(_Stream):
             except asyncio.LimitOverrunError:
                 line = await self._shortened()
             message = self._message(line)
-            answers = isinstance(message, types.JSONRPCResponse | types.JSONRPCError)
-            await self._count(_ANSWER if answers else 1)
+            if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+                await self._count(_ANSWER)
+            else:
+                await self._count(_NOISE if message is None else 1)
             if message is not None:
                 return message
 

@@ -82,7 +82,9 @@ def link_of(
     def given(context: PluginContext) -> dict[str, Any]:
         return {"given": base64.b64encode(_given(manifest, context)).decode()}
 
-    return _stdio_link(manifest, compiled, how, check, given=given, farewell=manifest.teardown_timeout_sec)
+    return _stdio_link(
+        manifest, compiled, how, check, given=given, farewell=manifest.teardown_timeout_sec, is_ours=True
+    )
 
 
 def _given(manifest: PluginManifest, context: PluginContext) -> bytes:
@@ -107,6 +109,7 @@ def _stdio_link(
     *,
     farewell: float = 2.0,
     given: Callable[[PluginContext], dict[str, Any]] = configuration,
+    is_ours: bool = False,
 ) -> McpLink:
     folder = manifest.folder or Path.cwd()
     patience, field = manifest.startup_timeout_sec, "startup_timeout_sec"
@@ -118,7 +121,7 @@ def _stdio_link(
         from dagstack_plugins.runtimes.mcp.stdio import connected
 
         def connect() -> AbstractAsyncContextManager[Connection]:
-            return connected(how, folder, context.logger, check, farewell=farewell)
+            return connected(how, folder, context.logger, check, farewell=farewell, is_ours=is_ours)
 
         return Policy(connect, patience, field, restarts=how.max_restarts, backoff=how.backoff_sec, waits=False)
 

@@ -20,6 +20,7 @@ from dagstack_plugins.runtimes.mcp.failures import Closed, Hung, Lost
 from dagstack_plugins.runtimes.mcp.limits import LIMIT
 from dagstack_plugins.runtimes.mcp.lines import Incoming, Outgoing
 from dagstack_plugins.runtimes.mcp.session import Session, opened
+from dagstack_plugins.runtimes.told import level_of
 
 _LAST_WORDS: Final = 5
 """Lines of standard error that are told of an end that nobody expected."""
@@ -37,7 +38,13 @@ _NOISE: Final = 20
 
 @asynccontextmanager
 async def connected(
-    how: McpStdio, folder: Path, logger: logging.Logger, check: Callable[[], None], *, farewell: float = 2.0
+    how: McpStdio,
+    folder: Path,
+    logger: logging.Logger,
+    check: Callable[[], None],
+    *,
+    farewell: float = 2.0,
+    is_ours: bool = False,
 ) -> AsyncIterator[Session]:
     """A connection to a program, which is started for it and ended with it.
 
@@ -47,6 +54,7 @@ async def connected(
         logger: where what it writes to standard error goes.
         check: is asked before it is started; raises if it must not be.
         farewell: seconds between the end of its input and SIGTERM.
+        is_ours: whether it is this package's own server, which tells the levels of its lines.
 
     Raises:
         Lost: if it can't be started, or doesn't speak MCP.
@@ -55,7 +63,7 @@ async def connected(
         await asyncio.to_thread(check)
     except PluginUntrusted as error:
         raise Lost(str(error)) from None
-    ear = _Ear(logger)
+    ear = _Ear(logger, is_ours=is_ours)
     process = await _started(how, folder, ear)
     incoming, outgoing = Incoming(process, ear.noise), Outgoing(process)
 
@@ -124,10 +132,12 @@ class _Ear:
 
     Args:
         logger: where that goes.
+        is_ours: whether lines tell their levels.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, *, is_ours: bool) -> None:
         self._logger = logger
+        self._is_ours = is_ours
         self._last: deque[str] = deque(maxlen=_HEARD)
         self._noise = 0
         self._second = 0
@@ -135,6 +145,9 @@ class _Ear:
 
     def hear(self, line: str) -> None:
         """Take a line of standard error."""
+        level = logging.INFO
+        if self._is_ours:
+            level, line = level_of(line, level)
         self._last.append(line)
         second = int(time.monotonic())
         if second != self._second:
@@ -143,7 +156,7 @@ class _Ear:
             self._second, self._lines = second, 0
         self._lines += 1
         if self._lines <= _A_SECOND:
-            self._logger.info("%s", line)
+            self._logger.log(level, "%s", line)
 
     def noise(self, line: str) -> None:
         """Take a line of standard output that is no message."""
