@@ -186,7 +186,7 @@ def _recipe(source: Source, manifest: PluginManifest, compiled: CompiledKind, ru
         return packed((*source.elsewhere(), manifest, kind, typed, _locked(source, rules)))
     except Exception as error:
         raise PluginLoadError(
-            f"{source.location}: a worker process can't load it: {raised(error)}; a plugin that says process_cpu_bound "
+            f"{source.location}: another process can't load it: {raised(error)}; a plugin that runs in one "
             "is a folder, an installed distribution, or what can be pickled, such as a class of a module",
             file=source.location,
             kind=manifest.kind,

@@ -134,7 +134,7 @@ class Door:
         loop = self._loop
         if self._process != os.getpid():  # a loop looks as if it ran in a fork, too
             raise PluginUnavailable(
-                "the plugins were started by the process that this one was forked from; start them here"
+                "the plugins were started by the process that this one was forked from; make a registry of its own here"
             )
         if loop is None or not loop.is_running():
             raise PluginUnavailable(self._absent)

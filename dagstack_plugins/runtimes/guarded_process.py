@@ -1,4 +1,4 @@
-"""A plugin's own process, with a guard between it and the host: nothing of it outlives either."""
+"""A plugin's own process, with a guard between it and the host: nothing of its process group outlives either."""
 
 from __future__ import annotations
 

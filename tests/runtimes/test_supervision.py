@@ -586,7 +586,7 @@ def test_a_fork_of_the_host_is_told_that_plugins_are_not_its_own(server: WriteSe
         timeout=30,
         check=False,
     )
-    told = "the plugins were started by the process that this one was forked from; start them here"
+    told = "the plugins were started by the process that this one was forked from; make a registry of its own here"
     assert (done.stdout, done.stderr) == (f"{told}\ndelphi: hm\n", "")
 
 
