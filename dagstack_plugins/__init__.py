@@ -26,6 +26,7 @@ _NAMES = {
         "FileCheckpoints",
         "MemoryCheckpoints",
     ),
+    "checkpoints_sqlite": ("SqliteCheckpoints",),
     "context": ("PluginContext",),
     "contract.assertions": (
         "assert_chain_compatible",
@@ -84,6 +85,7 @@ _NAMES = {
     "errors": (
         "AmbiguousPlugin",
         "BroadcastErrors",
+        "CheckpointConflict",
         "DependencyCycle",
         "DispatchMismatch",
         "Fault",
@@ -135,6 +137,9 @@ _NAMES = {
         "ProgressEvent",
         "ProgressSink",
     ),
+    "progress_buffer": ("BufferedProgress",),
+    "progress_rich": ("RichProgress",),
+    "progress_sse": ("SseProgress",),
     "registry": ("PluginRegistry",),
     "resources.blob_files": ("FileBlobStore",),
     "resources.blob_memory": (

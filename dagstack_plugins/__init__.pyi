@@ -4,6 +4,7 @@ from dagstack_plugins.checkpoints import Checkpoint as Checkpoint
 from dagstack_plugins.checkpoints import CheckpointStore as CheckpointStore
 from dagstack_plugins.checkpoints import FileCheckpoints as FileCheckpoints
 from dagstack_plugins.checkpoints import MemoryCheckpoints as MemoryCheckpoints
+from dagstack_plugins.checkpoints_sqlite import SqliteCheckpoints as SqliteCheckpoints
 from dagstack_plugins.context import PluginContext as PluginContext
 from dagstack_plugins.discovery.folders import DEFAULT_IGNORE as DEFAULT_IGNORE
 from dagstack_plugins.dispatch.broadcast import BroadcastCollectDispatcher as BroadcastCollectDispatcher
@@ -17,6 +18,7 @@ from dagstack_plugins.dispatch.routing import RoutingRequest as RoutingRequest
 from dagstack_plugins.dispatch.singleton import SingletonDispatcher as SingletonDispatcher
 from dagstack_plugins.errors import AmbiguousPlugin as AmbiguousPlugin
 from dagstack_plugins.errors import BroadcastErrors as BroadcastErrors
+from dagstack_plugins.errors import CheckpointConflict as CheckpointConflict
 from dagstack_plugins.errors import DependencyCycle as DependencyCycle
 from dagstack_plugins.errors import DispatchMismatch as DispatchMismatch
 from dagstack_plugins.errors import Fault as Fault
@@ -59,6 +61,9 @@ from dagstack_plugins.progress import NoProgress as NoProgress
 from dagstack_plugins.progress import Progress as Progress
 from dagstack_plugins.progress import ProgressEvent as ProgressEvent
 from dagstack_plugins.progress import ProgressSink as ProgressSink
+from dagstack_plugins.progress_buffer import BufferedProgress as BufferedProgress
+from dagstack_plugins.progress_rich import RichProgress as RichProgress
+from dagstack_plugins.progress_sse import SseProgress as SseProgress
 from dagstack_plugins.registry import PluginRegistry as PluginRegistry
 from dagstack_plugins.resources.blob_files import FileBlobStore as FileBlobStore
 from dagstack_plugins.resources.blob_memory import InMemoryBlobStore as InMemoryBlobStore

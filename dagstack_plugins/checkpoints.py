@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import attrs
 
 from dagstack_plugins.durable import flush, make_folder, sync_folder
-from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.errors import CheckpointConflict, PluginRegistryError
 from dagstack_plugins.work import current_work
 
 if sys.platform == "win32":
@@ -37,8 +37,11 @@ class CheckpointStore(Protocol):
     .. versionadded:: 0.1
     """
 
-    def save(self, scope: str, key: str, state: Any) -> int:
-        """Keep a state in place of the one before; returns its version, one more than that one's, 1 for the first."""
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
+        """Keep a state in place of the one before; returns its version, one more than that one's, 1 for the first.
+
+        With ``expected``, only if that one's version is this (0: if there is none); else ``CheckpointConflict``.
+        """
         ...
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:
@@ -73,12 +76,14 @@ class Checkpoint:
         self._store = store
         self._scope = scope
 
-    def save(self, key: str, state: Any) -> int:
+    def save(self, key: str, state: Any, *, expected: int | None = None) -> int:
         """Keep a state in place of the one before.
 
         Args:
             key: any string.
             state: JSON: dictionaries with string keys, lists, strings, finite numbers, booleans, ``None``.
+            expected: keep it only if the version of the one before is this (0: if there is none), so that of two who
+                go on from the same state only one does.
 
         Returns:
             The state's version: 1 for the first under this key, then counting up.
@@ -87,9 +92,13 @@ class Checkpoint:
             TypeError: the state holds something that JSON has no form for; the message names its path.
             ValueError: the same, for a number that is not finite and for a state that contains itself. In both cases
                 nothing was saved.
+            CheckpointConflict: another state than the one expected is there; nothing was saved.
         """
         # Encoded here too, so that no store has to be trusted to refuse what another one would.
-        return (current_work() or self._store).save(self._scope, key, json.loads(encode_state(state)))
+        store, plain = current_work() or self._store, json.loads(encode_state(state))
+        if expected is None:  # stores that know nothing of it are as good as any
+            return store.save(self._scope, key, plain)
+        return store.save(self._scope, key, plain, expected)
 
     def load(self, key: str) -> tuple[Any, int]:
         """The state that was saved last, as a copy of its own, and its version; ``(None, 0)`` for a key never saved."""
@@ -111,23 +120,25 @@ class MemoryCheckpoints:
         self._saved: dict[tuple[str, str], tuple[str, int]] = {}
         self._lock = threading.Lock()
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state in place of the one before; returns its version.
 
         Raises:
             TypeError: the state is not JSON, or the key not a string.
             ValueError: the state is not JSON.
+            CheckpointConflict: another version than ``expected`` is there.
         """
         text = encode_state(state)
-        place = _check_text(scope, "scope"), _check_text(key, "key")
+        place = check_text(scope, "scope"), check_text(key, "key")
         with self._lock:
-            version = self._saved.get(place, ("", 0))[1] + 1
-            self._saved[place] = text, version
-        return version
+            before = self._saved.get(place, ("", 0))[1]
+            check_expected(key, expected, before)
+            self._saved[place] = text, before + 1
+        return before + 1
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:
         """The state and its version; ``(None, 0)`` for a key never saved."""
-        text, version = self._saved.get((_check_text(scope, "scope"), _check_text(key, "key")), ("null", 0))
+        text, version = self._saved.get((check_text(scope, "scope"), check_text(key, "key")), ("null", 0))
         return json.loads(text), version
 
     def list(self, scope: str, prefix: str = "") -> Keys:
@@ -150,12 +161,13 @@ class FileCheckpoints:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = Path(root).expanduser()
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state in place of the one before; returns its version, once it is safe on the disk.
 
         Raises:
             TypeError: the state is not JSON, or the key not a string.
             ValueError: the state is not JSON.
+            CheckpointConflict: another version than ``expected`` is there.
             PluginRegistryError: the file of the state before is damaged, so that its version is not known.
             OSError: the file cannot be written; the state before is still there.
         """
@@ -163,8 +175,9 @@ class FileCheckpoints:
         file = self._file(scope, key)
         make_folder(file.parent)
         with _locked(file.parent):
-            before = _read_header(file) if file.exists() else None
-            header = _Header(scope, key, before.version + 1 if before else 1)
+            before = _read_header(file).version if file.exists() else 0
+            check_expected(key, expected, before)
+            header = _Header(scope, key, before + 1)
             _replace(file, f"{json.dumps(attrs.asdict(header))}\n{text}\n".encode("ascii"))
         return header.version
 
@@ -194,10 +207,10 @@ class FileCheckpoints:
         return sorted(key for key in keys if key.startswith(prefix))
 
     def _folder(self, scope: str) -> Path:
-        return self._root / _file_name(_check_text(scope, "scope"))
+        return self._root / _file_name(check_text(scope, "scope"))
 
     def _file(self, scope: str, key: str) -> Path:
-        return self._folder(scope) / f"{_file_name(_check_text(key, 'key'))}.jsonl"
+        return self._folder(scope) / f"{_file_name(check_text(key, 'key'))}.jsonl"
 
     def __repr__(self) -> str:
         return f"FileCheckpoints({str(self._root)!r})"
@@ -251,7 +264,31 @@ def _find_fault(value: Any, path: str) -> None:
         raise TypeError(f"a checkpoint's state is JSON, but {path} is a {type(value).__name__}: save {hint} instead")
 
 
-def _check_text(text: str, what: str) -> str:
+def check_expected(key: str, expected: int | None, found: int) -> None:
+    """Refuse to save over another version than the one expected.
+
+    Args:
+        key: the key.
+        expected: that version; ``None`` for any.
+        found: the version that is there, 0 for none.
+
+    Raises:
+        CheckpointConflict: if they differ.
+    """
+    if expected is not None and expected != found:
+        raise CheckpointConflict(
+            f"checkpoint {key!r} is at version {found}, and {expected} was expected: somebody else has saved since",
+            expected=expected,
+            found=found,
+        )
+
+
+def check_text(text: str, what: str) -> str:
+    """A scope or a key, which is any text.
+
+    Raises:
+        TypeError: if it is none.
+    """
     if not isinstance(text, str):
         raise TypeError(f"a checkpoint's {what} is a str, got {type(text).__name__}: {text!r}")
     return text

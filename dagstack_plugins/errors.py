@@ -353,6 +353,22 @@ class TeardownErrors(PluginRegistryError):
         self.errors = tuple(errors)
 
 
+class CheckpointConflict(PluginRegistryError):
+    """A checkpoint was not saved, as another version than the one expected is there.
+
+    Somebody else works on the same: load the state anew, or leave the work to them.
+
+    Args:
+        expected: the version that was expected.
+        found: the one that is there; 0 for none.
+    """
+
+    def __init__(self, message: str, *, expected: int, found: int, **known: str | None) -> None:
+        super().__init__(message, **known)
+        self.expected = expected
+        self.found = found
+
+
 class UnitRefused(PluginRegistryError):
     """A unit of work that can't be queued: its plugin declares none, or nobody could run it.
 

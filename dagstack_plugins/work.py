@@ -15,7 +15,7 @@ class Work(Protocol):
     def cancelled(self) -> bool:
         """Whether nobody wants it any more."""
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state for this unit; raises ``UnitCancelled``, after that, if nobody wants it any more."""
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:

@@ -106,9 +106,9 @@ class Host:
         """Pass on what the plugin tells of its progress."""
         self.tell("progress", [event.type, event.percent, event.message, to_json(event.payload)])
 
-    def save(self, scope: str, key: str, state: Any) -> int:  # noqa: ARG002 - the host knows whose it is
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:  # noqa: ARG002 - the host knows whose it is
         """Keep a state."""
-        version: int = self.ask("checkpoint", ["save", key, state])
+        version: int = self.ask("checkpoint", ["save", key, state, *([] if expected is None else [expected])])
         return version
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:  # noqa: ARG002

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,16 +17,21 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from dagstack_plugins.checkpoints import Checkpoint, CheckpointStore, FileCheckpoints, MemoryCheckpoints
-from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.checkpoints_sqlite import SqliteCheckpoints
+from dagstack_plugins.errors import CheckpointConflict, PluginRegistryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(params=["memory", "files"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
-    return MemoryCheckpoints() if request.param == "memory" else FileCheckpoints(tmp_path / "checkpoints")
+@pytest.fixture(params=["memory", "files", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CheckpointStore]:
+    if request.param == "sqlite":
+        with closing(SqliteCheckpoints(tmp_path / "checkpoints.db")) as store:
+            yield store
+    else:
+        yield MemoryCheckpoints() if request.param == "memory" else FileCheckpoints(tmp_path / "checkpoints")
 
 
 def only_file(root: Path) -> Path:
@@ -171,6 +177,32 @@ def test_threads_get_a_version_each(store: CheckpointStore) -> None:
     assert checkpoint.load("a") == (versions[800], 800)
 
 
+def test_only_one_goes_on_from_a_state(store: CheckpointStore) -> None:
+    assert store.save("s", "k", "first", 0) == 1
+    with pytest.raises(CheckpointConflict, match="'k' is at version 1, and 0 was expected") as caught:
+        store.save("s", "k", "also first", 0)
+    assert (caught.value.expected, caught.value.found) == (0, 1)
+    assert store.load("s", "k") == ("first", 1)
+    assert Checkpoint(store, "s").save("k", "second", expected=1) == 2
+    with pytest.raises(CheckpointConflict):
+        Checkpoint(store, "s").save("k", "late", expected=1)
+    assert Checkpoint(store, "s").save("k", "whatever was there") == 3
+
+
+@pytest.mark.usefixtures("many_switches")
+def test_of_many_who_go_on_from_a_state_one_does(store: CheckpointStore) -> None:
+    def go_on(thread: int) -> int:
+        done = 0
+        for version in range(50):
+            with suppress(CheckpointConflict):
+                store.save("s", "k", [thread, version], version)
+                done += 1
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(go_on, range(8))) == store.load("s", "k")[1] > 0
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -192,13 +224,14 @@ SCOPES = st.sampled_from(["chunker/text", "chunker-text", ".."])
 
 
 class CheckpointsAreADictionary(RuleBasedStateMachine):
-    """Both stores answer like a dictionary of (state, version), also when they are opened anew."""
+    """All stores answer like a dictionary of (state, version), also when they are opened anew."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.memory = MemoryCheckpoints()
         self.files = FileCheckpoints(self.folder.name)
+        self.sqlite = SqliteCheckpoints(f"{self.folder.name}/checkpoints.db")
         self.model: dict[tuple[str, str], tuple[Any, int]] = {}
 
     @rule(scope=SCOPES, key=KEYS, state=JSON)
@@ -207,22 +240,27 @@ class CheckpointsAreADictionary(RuleBasedStateMachine):
         self.model[scope, key] = state, version
         assert self.memory.save(scope, key, state) == version
         assert self.files.save(scope, key, state) == version
+        assert self.sqlite.save(scope, key, state) == version
 
     @rule(scope=SCOPES, key=KEYS)
     def load(self, scope: str, key: str) -> None:
         expected = self.model.get((scope, key), (None, 0))
         assert self.memory.load(scope, key) == self.files.load(scope, key) == expected
+        assert self.sqlite.load(scope, key) == expected
 
     @rule(scope=SCOPES, prefix=KEYS)
     def list(self, scope: str, prefix: str) -> None:
         expected = sorted(key for of, key in self.model if of == scope and key.startswith(prefix))
         assert self.memory.list(scope, prefix) == self.files.list(scope, prefix) == expected
+        assert self.sqlite.list(scope, prefix) == expected
 
     @rule()
     def open_anew(self) -> None:
         self.files = FileCheckpoints(self.folder.name)
+        self.sqlite.close()
 
     def teardown(self) -> None:
+        self.sqlite.close()
         self.folder.cleanup()
 
 
@@ -360,6 +398,12 @@ def test_processes_get_a_version_each_and_never_read_half_a_state(tmp_path: Path
     assert [writer.returncode for writer in writers] == [0] * 4
     assert sorted(int(version) for lines in told for version in lines.split()) == list(range(1, 121))
     assert FileCheckpoints(tmp_path).load("s", "k")[1] == 120
+
+
+def test_a_damaged_file_of_sqlite_is_told(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(PluginRegistryError, match=r"checkpoints\.db: DatabaseError: file is not a database"):
+        SqliteCheckpoints(tmp_path / "checkpoints.db").load("s", "k")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX SIGKILL")

@@ -42,17 +42,18 @@ class Attempt:
             self.noticed = True
         return bool(self.unwanted)
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state of this unit.
 
         Raises:
             UnitCancelled: after it was kept, if the unit should stop.
             Superseded: if the unit is somebody else's by now; nothing was kept.
+            CheckpointConflict: if another version than ``expected`` is there; nothing was kept.
             PluginError: if the disk refuses it; nothing was kept.
         """
         text = encode_state(state)
         try:
-            version, wanted = self._journal.save(self.lease, scope, key, text)
+            version, wanted = self._journal.save(self.lease, scope, key, text, expected)
         except sqlite3.Error as error:
             self.hindered = True
             raise PluginError(

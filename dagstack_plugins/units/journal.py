@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagstack_plugins.checkpoints import check_expected
 from dagstack_plugins.units.tables import opened
 
 ENDED: Final = ("succeeded", "failed", "cancelled", "expired")
@@ -365,7 +366,7 @@ class Journal:
 
     # Checkpoints
 
-    def save(self, lease: Lease, scope: str, key: str, state: str) -> tuple[int, bool]:
+    def save(self, lease: Lease, scope: str, key: str, state: str, expected: int | None = None) -> tuple[int, bool]:
         """Keep a state of a unit.
 
         Returns:
@@ -373,9 +374,12 @@ class Journal:
 
         Raises:
             Superseded: if the unit is somebody else's by now; nothing was kept.
+            CheckpointConflict: if another version than ``expected`` is there; nothing was kept.
         """
         with self.changing() as connection:
             _held(connection, lease)
+            if expected is not None:
+                check_expected(key, expected, self.load(lease, scope, key)[1])
             connection.execute(
                 "INSERT INTO checkpoints VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE "
                 "SET version = version + 1, state = excluded.state",

@@ -844,7 +844,7 @@ class Locked:
     ("make", "told"),
     [
         (Locked, "cannot pickle '_thread.lock' object"),
-        (type("Local", (), {"execute": lambda self, args: args}), "worker process"),
+        (type("Local", (), {"execute": lambda self, args: args}), "another process"),
         (type("Local", (), {"__module__": "__main__", "execute": lambda self, args: args}), "in the program itself"),
     ],
 )

@@ -59,9 +59,9 @@ class Killing(FileCheckpoints):
         self._count = 0
         self.asked = 0
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state, and die if that was the one."""
-        version = super().save(scope, key, state)
+        version = super().save(scope, key, state, expected)
         with self._log.open("a") as log:
             log.write(json.dumps([key, state]) + "\n")
         self._count += 1

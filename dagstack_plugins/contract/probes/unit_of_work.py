@@ -53,14 +53,14 @@ class Saves(MemoryCheckpoints):
         self.hook: str | None = None
         self.findings: list[Finding] = []
 
-    def save(self, scope: str, key: str, state: Any) -> int:
+    def save(self, scope: str, key: str, state: Any, expected: int | None = None) -> int:
         """Keep a state."""
         if self.hook is not None:
             file, line = self._watch.blame_only(sys._getframe(1)) or (None, None)
             told = "saves checkpoints, but its manifest does not say that a run resumes from them"
             advice = "write [unit_of_work] declared = true, checkpointable = true"
             self.findings.append(Finding(told=told, advice=advice, hook=self.hook, file=file, line=line))
-        return super().save(scope, key, state)
+        return super().save(scope, key, state, expected)
 
 
 def _finding(subject: Subject, told: str, advice: str) -> Finding:
