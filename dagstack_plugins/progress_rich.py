@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+try:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+except ModuleNotFoundError as error:
+    error.add_note("RichProgress needs rich: pip install 'dagstack-plugins[cli]'")
+    raise
 
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.progress_buffer import BufferedProgress

@@ -34,6 +34,7 @@ from dagstack_plugins.dag.shipped.prometheus import PrometheusPlugin
 from dagstack_plugins.dag.shipped.timing import TimingPlugin
 from dagstack_plugins.dag.shipped.webhook import WebhookPlugin
 from dagstack_plugins.dag.tasks import plugin_task
+from dagstack_plugins.dag.units import unit_task
 
 DagronPlugin = DagPlugin
 """The name that such plugins had first."""
@@ -80,4 +81,5 @@ __all__ = [
     "load_pipeline",
     "pipeline_tasks",
     "plugin_task",
+    "unit_task",
 ]
