@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dagstack_plugins.contract.results import CheckResult
     from dagstack_plugins.contract.suite import Case, Plan
 
+# Of what authors subclass; a bare `assert` would say nothing of what it found.
+pytest.register_assert_rewrite("dagstack_plugins.conformance")
+
 _NOTE: Final = "contract"
 """The name under which what a passed check has to say travels with its report."""
 
