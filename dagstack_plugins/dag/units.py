@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from dagstack_plugins.errors import PluginRegistryError
 
 if TYPE_CHECKING:
     from dagstack_plugins.registry import PluginRegistry
+    from dagstack_plugins.submission import Submitted, Units
 
 
 def unit_task(
@@ -54,16 +56,52 @@ def unit_task(
 
     async def task(**results: Any) -> Any:
         args = make(**results) if make is not None else payload or {}
-        units = registry.units
-        unit = await asyncio.to_thread(units.submit, kind, plugin_name, hook, args, **given)  # type: ignore[arg-type]
+        handed = _Handed(registry.units)
         try:
-            return await units.finished(unit.unit_id)
+            unit = await asyncio.to_thread(handed.hand_in, kind, plugin_name, hook, args, **given)
+            return await registry.units.finished(unit.unit_id)
         except asyncio.CancelledError:
-            if not unit.deduplicated:  # else somebody else waits for it
-                with suppress(PluginRegistryError):
-                    await asyncio.to_thread(units.cancel, unit.unit_id)
+            handed.call_off()
             raise
 
     task.__name__ = f"{kind}.{hook}"
     task.__signature__ = inspect.signature(make) if make is not None else inspect.Signature()  # type: ignore[attr-defined]
     return task
+
+
+class _Handed:
+    """A unit that is handed in, by a thread, for a node that may be cancelled at any moment.
+
+    Args:
+        units: where to.
+    """
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+        self._lock = threading.Lock()
+        self._unit: Submitted | None = None
+        self._is_off = False
+
+    def hand_in(self, *args: Any, **given: Any) -> Submitted:
+        """Hand it in."""
+        unit = self._units.submit(*args, **given)
+        with self._lock:
+            self._unit = unit
+            is_off = self._is_off
+        if is_off:
+            self._cancel()
+        return unit
+
+    def call_off(self) -> None:
+        """Nobody waits for it any more; it may be on its way."""
+        with self._lock:
+            self._is_off = True
+            is_known = self._unit is not None
+        if is_known:
+            # Not awaited: the loop of a run that ends has no time for that.
+            threading.Thread(target=self._cancel, name="dagstack-plugins-cancel").start()
+
+    def _cancel(self) -> None:
+        if self._unit is not None and not self._unit.deduplicated:  # else somebody else waits for it
+            with suppress(PluginRegistryError):
+                self._units.cancel(self._unit.unit_id)

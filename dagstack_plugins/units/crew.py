@@ -17,8 +17,10 @@ from dagstack_plugins.units.journal import Journal, Lease, Superseded
 from dagstack_plugins.wording import raised
 from dagstack_plugins.work import bound_work
 
-_BEAT: Final = 0.25
-"""Seconds between two beats, and between looks at what others did."""
+_LOOK: Final = 0.25
+"""Seconds between looks at what others did."""
+_BEATS: Final = 8
+"""Beats within the time that others are patient; each is written to the disk."""
 _TIDY: Final = 60.0
 """Seconds between two tidyings."""
 _TROUBLE: Final = 1.0
@@ -66,6 +68,7 @@ class Crew:
         self._attempts: set[Attempt] = set()
         self._seen: dict[str, tuple[int, float]] = {}
         self._tidied = time.monotonic()
+        self._beaten = 0.0
         names = [f"dagstack-plugins-unit-{number}" for number in range(threads)]
         self._threads = [threading.Thread(target=self._serve, name=name, daemon=True) for name in names]
         self._heart = threading.Thread(target=self._live, name="dagstack-plugins-units", daemon=True)
@@ -89,7 +92,7 @@ class Crew:
         end = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
-        self._heart.join(_BEAT + _TROUBLE + 1)
+        self._heart.join(_LOOK + _TROUBLE + 1)
         try:
             left = self._journal.bury(self.id, self._most)
         except sqlite3.Error as error:
@@ -162,7 +165,7 @@ class Crew:
 
     def _live(self) -> None:
         told = ""
-        while not self._stopping.wait(_BEAT):
+        while not self._stopping.wait(_LOOK):
             try:
                 self._look()
                 told = ""
@@ -172,12 +175,18 @@ class Crew:
                     _log.error("units can't be looked at: %s; it is tried again", raised(error))
         self.wake()
 
-    def _look(self) -> None:
+    def _beat(self) -> None:
+        if time.monotonic() - self._beaten < self._patience / _BEATS:
+            return
+        self._beaten = time.monotonic()
         if not self._journal.beat(self.id):
             # We were stopped for so long that others took us for dead: what we have is theirs.
             for attempt in list(self._attempts):
                 attempt.unwanted = attempt.unwanted or "it was given to others"
             self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
+
+    def _look(self) -> None:
+        self._beat()
         cancelled = set(self._journal.unwanted(self.id))
         for attempt in list(self._attempts):
             if attempt.lease.number in cancelled:

@@ -416,46 +416,29 @@ class Journal:
         rows = self._rows("WHERE id = ?", [unit])
         return rows[0] if rows else None
 
-    def search(
-        self,
-        *,
-        kind: str | None = None,
-        plugin: str | None = None,
-        part: str | None = None,
-        states: Sequence[str] = (),
-        since: float | None = None,
-        until: float | None = None,
-        after: str | None = None,
-        limit: int = -1,
-    ) -> list[dict[str, Any]]:
+    def search(self, *, after: str | None = None, limit: int = -1, **conditions: Any) -> list[dict[str, Any]]:
         """Units that fit all conditions given, the newest first.
 
         Args:
-            kind: of the plugin.
-            plugin: its name.
-            part: the partition.
-            states: one of these.
-            since: queued then or later.
-            until: queued before.
             after: only older ones than the unit of this id.
             limit: at most so many; all if negative.
+            conditions: as ``ids`` has them.
         """
-        conditions, values = ["1"], list[Any]()
-        for column, value in (("kind =", kind), ("plugin =", plugin), ("part =", part)):
-            if value is not None:
-                conditions.append(f"{column} ?")
-                values.append(value)
-        for comparison, moment in (("queued_at >= ?", since), ("queued_at < ?", until)):
-            if moment is not None:
-                conditions.append(comparison)
-                values.append(moment)
-        if states:
-            conditions.append(f"state IN ({', '.join('?' * len(states))})")
-            values += states
+        where, values = _where(**conditions)
         if after is not None:
-            conditions.append("number < (SELECT number FROM units WHERE id = ?)")
+            where += " AND number < (SELECT number FROM units WHERE id = ?)"
             values.append(after)
-        return self._rows(f"WHERE {' AND '.join(conditions)} ORDER BY number DESC LIMIT ?", [*values, limit])
+        return self._rows(f"WHERE {where} ORDER BY number DESC LIMIT ?", [*values, limit])
+
+    def ids(self, **conditions: Any) -> list[str]:
+        """The ids of units that fit all conditions given, the newest first.
+
+        Args:
+            conditions: of its plugin, ``kind`` and ``plugin``; ``part``; ``states``, of which it has one; ``since`` and
+                ``until``, seconds since 1970, between which it was queued.
+        """
+        where, values = _where(**conditions)
+        return [unit for (unit,) in self._asked(f"SELECT id FROM units WHERE {where} ORDER BY number DESC", values)]
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         with self._lock:
@@ -544,6 +527,24 @@ class Journal:
                     "DELETE FROM results WHERE hash NOT IN (SELECT substr(result, 2) FROM units WHERE result LIKE '#%')"
                 )
             return gone
+
+
+def _where(
+    *,
+    kind: str | None = None,
+    plugin: str | None = None,
+    part: str | None = None,
+    states: Sequence[str] = (),
+    since: float | None = None,
+    until: float | None = None,
+) -> tuple[str, list[Any]]:
+    """Conditions as SQL, and their values."""
+    given = {"kind = ?": kind, "plugin = ?": plugin, "part = ?": part, "queued_at >= ?": since, "queued_at < ?": until}
+    found = {condition: value for condition, value in given.items() if value is not None}
+    conditions = ["1", *found]
+    if states:
+        conditions.append(f"state IN ({', '.join('?' * len(states))})")
+    return " AND ".join(conditions), [*found.values(), *states]
 
 
 def _held(connection: sqlite3.Connection, lease: Lease) -> str | None:

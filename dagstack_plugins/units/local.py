@@ -133,19 +133,23 @@ class LocalOrchestrator:
             self._journal = Journal(path)
         except (OSError, sqlite3.Error) as error:
             raise PluginError(f"units of work can't be kept in {path}: {raised(error)}") from error
+        threads: int = config.get("workers", max(4, os.cpu_count() or 1))
         self._crew = Crew(
             self._journal,
             self._work,
-            threads=config.get("workers", max(4, os.cpu_count() or 1)),
+            threads=threads,
             patience=config["lease_sec"],
             most=config["max_losses"],
             keep=config["keep_days"] * 86400,
         )
-        self._crew.start()
+        self._works = threads > 0
+        if self._works:  # who only queues and looks is nobody whose life others watch
+            self._crew.start()
 
     def teardown(self) -> None:
         """Take no more units; what runs comes to a checkpoint, or begins again from the one before."""
-        self._crew.stop(_LAST_WORDS)
+        if self._works:
+            self._crew.stop(_LAST_WORDS)
         self._journal.close()
 
     # Hooks
@@ -237,14 +241,14 @@ class LocalOrchestrator:
     ) -> dict[str, Any]:
         """Queue past units of work again."""
         with _told():
-            rows = self._journal.search(
+            found = self._journal.ids(
                 plugin=plugin_name,
                 part=partition_key,
                 since=None if since is None else _moment(since),
                 until=None if until is None else _moment(until),
                 states=states,
             )
-            done = [self._journal.again(row["id"]) for row in reversed(rows)]
+            done = [self._journal.again(unit) for unit in reversed(found)]
         self._crew.wake()
         return {"enqueued_count": sum(done), "skipped_count": len(done) - sum(done)}
 

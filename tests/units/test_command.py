@@ -95,8 +95,10 @@ def test_a_worker_ends_in_good_order(folder: Path, sign: signal.Signals, status:
     command = [sys.executable, "-m", "dagstack_plugins", "units", "worker", "plugins"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stderr is not None
-        while "counting" not in worker.stderr.readline():
-            pass
+        awaited = {"counting", "works on the units"}  # the second is said when all is set up
+        while awaited:
+            line = worker.stderr.readline()
+            awaited = {one for one in awaited if one not in line}
         worker.send_signal(sign)
         _, told = worker.communicate(timeout=20)
     assert worker.returncode == status
