@@ -13,10 +13,9 @@ from typing import Any, Final
 
 from dagstack_plugins.checkpoints import Keys, check_expected, check_text, encode_state
 from dagstack_plugins.errors import PluginRegistryError
+from dagstack_plugins.sqlite_files import connected
 from dagstack_plugins.wording import raised
 
-_PATIENCE: Final = 30.0
-"""Seconds to wait for another process's transaction."""
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS checkpoints (
     scope TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (scope, key)
@@ -114,10 +113,8 @@ class SqliteCheckpoints:
     def _connection(self) -> sqlite3.Connection:
         if self._opened is None or self._opened[0] != os.getpid():  # one must not cross a fork
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            file = connected(self._path)
             try:
-                file.execute("PRAGMA journal_mode = WAL")
-                file.execute("PRAGMA synchronous = FULL")
                 file.execute(_TABLE)
             except BaseException:
                 file.close()

@@ -400,6 +400,25 @@ def test_processes_get_a_version_each_and_never_read_half_a_state(tmp_path: Path
     assert FileCheckpoints(tmp_path).load("s", "k")[1] == 120
 
 
+def test_a_file_that_several_processes_make_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from dagstack_plugins import SqliteCheckpoints\n"
+        "sys.stdin.readline()\n"
+        "for number in range(15):\n"
+        "    print(SqliteCheckpoints(f'{sys.argv[1]}/{number}.db').save('s', 'k', number))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    told = [writer.communicate(timeout=100)[0].split() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 3
+    assert [sorted(versions) for versions in zip(*told, strict=True)] == [["1", "2", "3"]] * 15
+
+
 def test_a_damaged_file_of_sqlite_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(PluginRegistryError, match=r"checkpoints\.db: DatabaseError: file is not a database"):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import Any
+from typing import Any, Final
 
 from dagstack_plugins.checkpoints import Keys, encode_state
 from dagstack_plugins.errors import PluginError, UnitCancelled
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.units.journal import Journal, Lease
 from dagstack_plugins.wording import raised
+
+_LONGEST: Final = 1000
+"""Characters of a message that are kept."""
 
 
 class Attempt:
@@ -53,7 +56,7 @@ class Attempt:
         """
         text = encode_state(state)
         try:
-            version, wanted = self._journal.save(self.lease, scope, key, text, expected)
+            version, wanted = self._journal.save(self.lease, scope, json.dumps(key), text, expected)
         except sqlite3.Error as error:
             self.hindered = True
             raise PluginError(
@@ -68,18 +71,21 @@ class Attempt:
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:
         """The state that was kept for this unit, and its version."""
-        state, version = self._journal.load(self.lease, scope, key)
+        state, version = self._journal.load(self.lease, scope, json.dumps(key))
         return json.loads(state), version
 
     def list(self, scope: str, prefix: str = "") -> Keys:
         """The keys of its states."""
-        return [key for key in self._journal.keys(self.lease, scope) if key.startswith(prefix)]
+        keys: Keys = sorted(json.loads(key) for key in self._journal.keys(self.lease, scope))
+        return [key for key in keys if key.startswith(prefix)]
 
     def emit(self, event: ProgressEvent) -> None:
         """Remember how far it is; that is written now and then, so that the plugin waits for no disk."""
         if (event.kind, event.plugin) == (self.lease.kind.partition("@")[0], self.lease.plugin):
             before = self._told[0] if self._told else None
-            self._told = (before if event.percent is None else event.percent), event.message
+            # Half of a surrogate pair, as in the names of some files, has no form on the disk.
+            said = event.message[:_LONGEST].encode("utf-8", "backslashreplace").decode()
+            self._told = (before if event.percent is None else event.percent), said
 
     def news(self) -> tuple[float | None, str] | None:
         """What was told since this was asked last: percent, and words."""

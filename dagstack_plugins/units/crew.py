@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from dagstack_plugins.units.attempt import Attempt
@@ -23,6 +23,8 @@ _BEATS: Final = 8
 """Beats within the time that others are patient; each is written to the disk."""
 _TIDY: Final = 60.0
 """Seconds between two tidyings."""
+_AT_ONCE: Final = 1000
+"""Units that are forgotten in one go."""
 _TROUBLE: Final = 1.0
 """Seconds between two attempts at what the disk refused."""
 _log: Final = logging.getLogger("dagstack_plugins.units")
@@ -40,6 +42,7 @@ class Crew:
     Args:
         journal: the units.
         work: does an attempt; returns what writes down how it ended.
+        plugins: tells whose units can be worked on here, as ``kind/name``.
         threads: how many work at once.
         patience: seconds without a beat, after which a crew is taken for dead.
         most: how often a unit may lose its crew.
@@ -50,6 +53,7 @@ class Crew:
         self,
         journal: Journal,
         work: Callable[[Attempt], Ending],
+        plugins: Callable[[], Collection[str]],
         *,
         threads: int,
         patience: float,
@@ -58,6 +62,8 @@ class Crew:
     ) -> None:
         self._journal = journal
         self._work = work
+        self._plugins = plugins
+        self._here: Collection[str] = ()
         self._patience = patience
         self._most = most
         self._keep = keep
@@ -75,6 +81,7 @@ class Crew:
 
     def start(self) -> None:
         """Begin."""
+        self._here = self._plugins()
         self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
         for thread in (self._heart, *self._threads):
             thread.start()
@@ -131,9 +138,10 @@ class Crew:
             with bound_work(attempt):
                 ending = self._work(attempt)
             return self._taken(attempt, ending)
-        except Exception:  # a fault of ours must not end the worker
+        except BaseException as error:  # whatever it is, the worker goes on, and the unit ends
             _log.exception("unit %s", lease.id)
-            return None
+            told = {"type": type(error).__name__, "message": ascii(raised(error))}
+            return self._taken(None, lambda: self._journal.fail(lease, told))
         finally:
             self._attempts.discard(attempt)
 
@@ -145,7 +153,7 @@ class Crew:
                 with self._journal.changing():
                     if ending is not None:
                         self._write(ending, attempt)
-                    return None if self._stopping.is_set() else self._journal.take(self.id)
+                    return None if self._stopping.is_set() else self._journal.take(self.id, self._here)
             except sqlite3.Error as error:
                 if str(error) != told:
                     told = str(error)
@@ -169,7 +177,7 @@ class Crew:
             try:
                 self._look()
                 told = ""
-            except sqlite3.Error as error:
+            except Exception as error:  # without it, all that runs here would be taken for dead
                 if str(error) != told:
                     told = str(error)
                     _log.error("units can't be looked at: %s; it is tried again", raised(error))
@@ -187,6 +195,7 @@ class Crew:
 
     def _look(self) -> None:
         self._beat()
+        self._here = self._plugins()
         cancelled = set(self._journal.unwanted(self.id))
         for attempt in list(self._attempts):
             if attempt.lease.number in cancelled:
@@ -196,7 +205,8 @@ class Crew:
         self._bury_dead()
         if time.monotonic() - self._tidied > _TIDY:
             self._tidied = time.monotonic()
-            self._journal.tidy(self._keep)
+            if self._journal.tidy(self._keep, _AT_ONCE) == _AT_ONCE:  # there may be more
+                self._tidied -= _TIDY
         if self._journal.has_ready():
             self.wake()
 
@@ -208,6 +218,8 @@ class Crew:
             for crew, count in beats.items()
             if crew != self.id
         }
+        for crew in self._journal.orphans():
+            self._journal.bury(crew, self._most)
         for crew, (_, since) in self._seen.items():
             if now - since > self._patience:
                 had = self._journal.bury(crew, self._most)

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 import attrs
 
 from dagstack_plugins.checkpoints import check_expected
+from dagstack_plugins.sqlite_files import connected
 from dagstack_plugins.units.tables import opened
 
 ENDED: Final = ("succeeded", "failed", "cancelled", "expired")
@@ -22,6 +23,11 @@ ENDED: Final = ("succeeded", "failed", "cancelled", "expired")
 LONGEST_PAUSE: Final = 300.0
 """Seconds between two attempts, at most."""
 _OPEN: Final = "state IN ('queued', 'running')"
+_TAKE: Final = (
+    "SELECT number, id, kind, plugin, hook, args, code, attempts, losses, turn, part, expires_at, started_at "
+    "FROM units WHERE ready = 1 ORDER BY priority DESC, turn, number LIMIT 1"
+)
+_TAKE_OF: Final = _TAKE.replace("ready = 1", "ready = 1 AND kind || '/' || plugin IN (SELECT value FROM json_each(?))")
 _FIRST: Final = "NOT EXISTS (SELECT 1 FROM units WHERE part = :part AND state IN ('queued', 'running'))"
 
 
@@ -66,7 +72,8 @@ class Lease:
         hook: the hook that is called.
         args: the payload, as JSON text.
         code: what the plugin's code was when it was queued.
-        attempt: which attempt this is; 1 for the first.
+        attempt: how often it was begun, this time included.
+        losses: how often its crew died.
         crew: who has it.
     """
 
@@ -78,6 +85,7 @@ class Lease:
     args: str
     code: str
     attempt: int
+    losses: int
     crew: str
 
 
@@ -98,11 +106,15 @@ class Journal:
         self._now = now
         self._lock = threading.RLock()
         self._connection = opened(path)
+        # Whoever only looks must not wait for a transaction, of another process maybe, that somebody here waits for.
+        self._looking = threading.Lock()
+        self._looks = connected(path)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
+        with self._lock, self._looking:
             self._connection.close()
+            self._looks.close()
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -122,8 +134,8 @@ class Journal:
                 raise
 
     def _asked(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Any]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
+        with self._looking:
+            return self._looks.execute(query, values).fetchall()
 
     # In
 
@@ -171,20 +183,25 @@ class Journal:
 
     # Out
 
-    def take(self, crew: str) -> Lease | None:
-        """Give a crew the unit whose turn it is; ``None`` if there is none now."""
+    def take(self, crew: str, plugins: Collection[str] | None = None) -> Lease | None:
+        """Give a crew the unit whose turn it is; ``None`` if there is none now.
+
+        Args:
+            crew: the crew.
+            plugins: those that it has, as ``kind/name``; by default any.
+        """
         now = self._now()
+        query, values = (_TAKE, ()) if plugins is None else (_TAKE_OF, (json.dumps(list(plugins)),))
         with self.changing() as connection:
+            # One that was taken for dead, as it slept, is known again before it has anything that could be lost.
+            connection.execute("INSERT OR IGNORE INTO crews VALUES (?, '', 0)", (crew,))
             self._wake(connection, now)
             while True:
-                found = connection.execute(
-                    "SELECT number, id, kind, plugin, hook, args, code, attempts, turn, part, expires_at FROM units "
-                    "WHERE ready = 1 ORDER BY priority DESC, turn, number LIMIT 1"
-                ).fetchone()
+                found = connection.execute(query, values).fetchone()
                 if found is None:
                     return None
-                number, unit, kind, plugin, hook, args, code, attempts, turn, part, expires_at = found
-                if expires_at is not None and expires_at <= now and attempts == 0:
+                number, unit, kind, plugin, hook, args, code, attempts, losses, turn, part, expires_at, begun = found
+                if expires_at is not None and expires_at <= now and begun is None:
                     self._end(connection, number, part, "expired", now)
                     continue
                 connection.execute(
@@ -193,7 +210,7 @@ class Journal:
                     (crew, now, number),
                 )
                 connection.execute("UPDATE turns SET served = max(served, ?)", (turn,))
-                return Lease(number, unit, kind, plugin, hook, args, code, attempts + 1, crew)
+                return Lease(number, unit, kind, plugin, hook, args, code, attempts + 1, losses, crew)
 
     def _wake(self, connection: sqlite3.Connection, now: float) -> None:
         """Those that wait for a moment which has come are ready."""
@@ -254,7 +271,10 @@ class Journal:
         Raises:
             Superseded: if the unit is somebody else's by now.
         """
-        with self._ending(lease) as (connection, _):
+        with self._ending(lease) as (connection, part):
+            if _is_cancelled(connection, lease.number):
+                self._end(connection, lease.number, part, "cancelled", self._now())
+                return
             connection.execute(
                 "UPDATE units SET state = 'queued', crew = NULL, due = ?, error = ?, attempts = attempts - ? "
                 "WHERE number = ?",
@@ -334,7 +354,9 @@ class Journal:
             connection.execute("DELETE FROM crews WHERE id = ?", (crew,))
             had = connection.execute("SELECT number, part, losses FROM units WHERE crew = ?", (crew,)).fetchall()
             for number, part, losses in had:
-                if losses + 1 > most:
+                if _is_cancelled(connection, number):
+                    self._end(connection, number, part, "cancelled", now)
+                elif losses + 1 > most:
                     told = {"type": "WorkerLost", "message": f"the process that worked on it died {losses + 1} times"}
                     self._end(connection, number, part, "failed", now, error=json.dumps(told))
                 else:
@@ -344,6 +366,11 @@ class Journal:
                         (number,),
                     )
             return len(had)
+
+    def orphans(self) -> list[str]:
+        """Crews that have units, and that nobody knows."""
+        query = "SELECT DISTINCT crew FROM units WHERE crew IS NOT NULL AND crew NOT IN (SELECT id FROM crews)"
+        return [crew for (crew,) in self._asked(query)]
 
     def unwanted(self, crew: str) -> list[int]:
         """The units that a crew has and nobody wants any more."""
@@ -405,6 +432,11 @@ class Journal:
         query = "SELECT key FROM checkpoints WHERE number = ? AND scope = ? ORDER BY key"
         return [key for (key,) in self._asked(query, (lease.number, scope))]
 
+    def set_code(self, lease: Lease, code: str) -> None:
+        """What the plugin's code is that works on a unit, which has no checkpoints."""
+        with self.changing() as connection:
+            connection.execute("UPDATE units SET code = ? WHERE number = ?", (code, lease.number))
+
     def has_checkpoints(self, lease: Lease) -> bool:
         """Whether a unit has any state."""
         return bool(self._asked("SELECT 1 FROM checkpoints WHERE number = ? LIMIT 1", (lease.number,)))
@@ -441,14 +473,14 @@ class Journal:
         return [unit for (unit,) in self._asked(f"SELECT id FROM units WHERE {where} ORDER BY number DESC", values)]
 
     def _rows(self, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        with self._lock:
-            found = self._connection.execute(f"SELECT * FROM units {where}", values)
+        with self._looking:
+            found = self._looks.execute(f"SELECT * FROM units {where}", values)
             names = [column[0] for column in found.description]
             rows = [dict(zip(names, row, strict=True)) for row in found]
             for row in rows:
                 if (row["result"] or "").startswith("#"):
                     query = "SELECT value FROM results WHERE hash = ?"
-                    (row["result"],) = self._connection.execute(query, (row["result"][1:],)).fetchone()
+                    (row["result"],) = self._looks.execute(query, (row["result"][1:],)).fetchone()
             return rows
 
     def has_ready(self) -> bool:
@@ -462,7 +494,7 @@ class Journal:
 
     # Changes from outside
 
-    def again(self, unit: str) -> bool:
+    def again(self, unit: str, expires_at: float | None = None) -> bool:
         """Queue a copy of a unit that has ended, in whose place it does its key's work; whether it had ended."""
         with self.changing() as connection:
             row = connection.execute(
@@ -479,7 +511,7 @@ class Journal:
                     "SELECT 1 FROM units WHERE key = ? AND state IN ('queued', 'running', 'succeeded')", (copied[5],)
                 ).fetchone()
                 copied[5] = None if taken else copied[5]
-            self._insert(connection, Wanted(*copied))
+            self._insert(connection, attrs.evolve(Wanted(*copied), expires_at=expires_at))
             return True
 
     def cancel(self, unit: str) -> str | None:
@@ -509,15 +541,16 @@ class Journal:
         now = self._now()
         with self.changing() as connection:
             late = connection.execute(
-                "SELECT number, part FROM units WHERE expires_at <= ? AND state = 'queued' AND attempts = 0 LIMIT ?",
+                "SELECT number, part FROM units "
+                "WHERE expires_at <= ? AND state = 'queued' AND started_at IS NULL LIMIT ?",
                 (now, at_once),
             ).fetchall()
             for number, part in late:
                 self._end(connection, number, part, "expired", now)
-            # No pause between attempts is that long: the clock was set back.
-            connection.execute(
-                "UPDATE units SET due = ? WHERE attempts > 0 AND due > ?", (now, now + LONGEST_PAUSE * 2)
-            )
+            # No pause is that long: the clock was set back.
+            late_by = now + LONGEST_PAUSE * 2
+            query = "UPDATE units SET due = ? WHERE due > ? AND due IS NOT not_before"
+            connection.execute(query, (now, late_by))
             gone = connection.execute(
                 "DELETE FROM units WHERE number IN (SELECT number FROM units WHERE finished_at < ? LIMIT ?)",
                 (now - keep, at_once),
@@ -561,6 +594,10 @@ def _held(connection: sqlite3.Connection, lease: Lease) -> str | None:
         raise Superseded(lease.id)
     part: str | None = found[0]
     return part
+
+
+def _is_cancelled(connection: sqlite3.Connection, number: int) -> bool:
+    return bool(connection.execute("SELECT cancel FROM units WHERE number = ?", (number,)).fetchone()[0])
 
 
 def _turn(connection: sqlite3.Connection, part: str | None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ from dagstack_plugins.wording import nearest, raised, said
 
 FILE: Final = ".dagstack/units.db"
 """Where units are, from the working directory, unless the configuration says otherwise."""
+_MOST: Final = 1_000_000
+"""Of priorities."""
 _AWAY: Final = 2.0
 """Seconds until a unit is looked at again whose plugin is not ready."""
 _LAST_WORDS: Final = 10.0
@@ -137,6 +139,7 @@ class LocalOrchestrator:
         self._crew = Crew(
             self._journal,
             self._work,
+            self._plugins,
             threads=threads,
             patience=config["lease_sec"],
             most=config["max_losses"],
@@ -173,7 +176,10 @@ class LocalOrchestrator:
         key = f"key:{idempotency_key}" if idempotency_key else None
         if key is None and mode == "input_hash":
             key = input_key(plugin, hook, data)
-        now = datetime.now(UTC).timestamp()
+        if not -_MOST <= priority <= _MOST:
+            raise UnitRefused(
+                f"a priority lies between {-_MOST} and {_MOST}, found {priority}", kind=kind, plugin=plugin_name
+            )
         wanted = Wanted(
             kind,
             plugin_name,
@@ -184,7 +190,7 @@ class LocalOrchestrator:
             partition_key or partition_of(manifest, data),
             priority,
             None if not_before is None else _moment(not_before),
-            None if self._expiry is None else now + self._expiry,
+            self._expires_at(),
         )
         with _told():
             unit, known = self._journal.add(wanted)
@@ -248,9 +254,19 @@ class LocalOrchestrator:
                 until=None if until is None else _moment(until),
                 states=states,
             )
-            done = [self._journal.again(unit) for unit in reversed(found)]
+            expires_at = self._expires_at()
+            done = [self._journal.again(unit, expires_at) for unit in reversed(found)]
         self._crew.wake()
         return {"enqueued_count": sum(done), "skipped_count": len(done) - sum(done)}
+
+    def _expires_at(self) -> float | None:
+        return None if self._expiry is None else datetime.now(UTC).timestamp() + self._expiry
+
+    def _plugins(self) -> Collection[str]:
+        """Whose units this process can work on; those of others are left to who has their plugins."""
+        slots = [slot for kind in self._registry.kinds() for slot in self._registry.slots(kind)]
+        held = [(slot, plugin) for slot in slots for plugin in slot.plugins]
+        return {f"{kind}/{plugin.name}" for slot, plugin in held for kind in (plugin.kind, slot.address)}
 
     def _found(self, unit_id: str) -> dict[str, Any]:
         with _told():
@@ -299,8 +315,10 @@ class LocalOrchestrator:
         try:
             proxy = self._registry.get_plugin(lease.kind, lease.plugin)
             plugin = self._ready(lease.kind, lease.plugin)
-            if lease.code != code_of(plugin) and journal.has_checkpoints(lease):
-                return lambda: journal.fail(lease, _other_code(lease.code, code_of(plugin)))
+            if (code := code_of(plugin)) != lease.code:
+                if journal.has_checkpoints(lease):
+                    return lambda: journal.fail(lease, _other_code(lease.code, code))
+                journal.set_code(lease, code)
             value = getattr(proxy.sync, lease.hook)(json.loads(lease.args))
             text = self._result(value, plugin, lease)
         except UnitCancelled:
@@ -341,9 +359,10 @@ class LocalOrchestrator:
             return lambda: journal.drop(lease)
         if attempt.hindered:
             return lambda: journal.put_back(lease, _AWAY, told, counts=False)
-        if isinstance(error, PayloadInvalid) or lease.attempt >= self._attempts:
+        tried = lease.attempt - lease.losses  # those that died with their process are counted apart
+        if isinstance(error, PayloadInvalid) or tried >= self._attempts:
             return lambda: journal.fail(lease, told)
-        pause = min(LONGEST_PAUSE, self._backoff * 2 ** (lease.attempt - 1))
+        pause = min(LONGEST_PAUSE, self._backoff * 2 ** (tried - 1))
         return lambda: journal.put_back(lease, pause, told)
 
 

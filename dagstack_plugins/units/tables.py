@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from dagstack_plugins.sqlite_files import connected
+
 _VERSION: Final = 1
 """Of the tables, as ``PRAGMA user_version``."""
-_PATIENCE: Final = 30.0
-"""Seconds to wait for another process's transaction."""
 _BESIDE: Final = ("", "-wal", "-shm")
 """What SQLite keeps beside a file, by its ending."""
 _TABLES: Final = """
@@ -96,11 +96,10 @@ def opened(path: Path) -> sqlite3.Connection:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = connected(path)
     try:
-        # Each accepted unit is on the disk before anybody is told of it.
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16000"):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -16000")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(str(found))

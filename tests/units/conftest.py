@@ -70,6 +70,15 @@ class Doer:
                 time.sleep(args["pause"])
         return done
 
+    def surrogate(self, args: Mapping[str, Any], ctx: Any) -> Any:
+        ctx.progress.update(50, "the file \ud800")
+        ctx.checkpoint.save("k\ud800", 1)
+        time.sleep(0.4)  # while that is written
+        return [ascii(key) for key in ctx.checkpoint.list()]
+
+    def leave(self, args: Mapping[str, Any], ctx: Any) -> Any:
+        raise GeneratorExit
+
     def until_cancelled(self, args: Mapping[str, Any], ctx: Any) -> Any:
         while not ctx.cancelled:
             time.sleep(0.005)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from dagstack_plugins import (
+    LocalOrchestrator,
     PayloadInvalid,
+    PluginContext,
     PluginRegistry,
     PluginUnavailable,
     UnitEvent,
@@ -76,6 +78,7 @@ def test_units_survive_the_process_and_begin_when_there_is_a_worker(host: Host) 
         ({"args": {"x": {1}}}, PayloadInvalid, "set"),
         ({"args": {"x": float("nan")}}, PayloadInvalid, "nan"),
         ({"priority": "high"}, PayloadInvalid, "priority"),
+        ({"priority": 2**70}, UnitRefused, "a priority lies between"),
         ({"not_before": "tomorrow"}, PayloadInvalid, "not_before"),
         ({"idempotency_key": ""}, PayloadInvalid, "idempotency_key"),
     ],
@@ -132,6 +135,23 @@ def test_one_that_ends_its_host_fails_alone(host: Host) -> None:
         with pytest.raises(UnitFailed, match="SystemExit"):
             registry.units.wait(unit, 20)
         assert registry.units.wait(submit(registry, say=1), 20) == {"said": 1}
+
+
+def test_one_that_raises_what_nobody_catches_fails_and_its_worker_goes_on(host: Host) -> None:
+    with host(workers=1, max_attempts=1) as registry:
+        for _ in range(2):
+            with pytest.raises(UnitFailed, match="GeneratorExit"):
+                registry.units.wait(submit(registry, do="leave"), 20)
+        assert registry.units.wait(submit(registry, say=1), 20) == {"said": 1}
+
+
+def test_texts_without_a_form_on_the_disk_hurt_nobody(host: Host) -> None:
+    with host() as registry:
+        unit = submit(registry, do="surrogate")
+        assert registry.units.wait(unit, 20) == [r"'k\ud800'"]
+        assert registry.units.status(unit).message == r"the file \ud800"
+        assert registry.units.cancel(submit(registry, do="until_cancelled")) in ("queued", "running", "cancelled")
+        until(lambda: not registry.units.list(states=["queued", "running"]))  # whoever looks still looks
 
 
 def test_a_result_that_is_no_json_fails_once(host: Host) -> None:
@@ -274,6 +294,16 @@ def test_one_at_work_is_cancelled_at_its_next_checkpoint_or_when_it_looks(host: 
             registry.units.wait(unit, 20)
 
 
+def test_one_that_fails_is_not_tried_again_once_it_is_cancelled(host: Host) -> None:
+    doer = Doer()
+    with host(doer, max_attempts=100, backoff_sec=0.2) as registry:
+        unit = submit(registry, do="fail")
+        until(lambda: len(doer.calls) > 0)
+        registry.units.cancel(unit)
+        until(lambda: registry.units.status(unit).state == "cancelled")
+        assert len(doer.calls) <= 2
+
+
 def test_a_host_that_ends_stops_units_at_a_checkpoint_and_the_next_goes_on(host: Host) -> None:
     first, second = Doer(), Doer()
     with host(first) as registry:
@@ -298,6 +328,27 @@ def test_checkpoints_of_another_version_are_not_gone_on_from(host: Host) -> None
             assert registry.units.backfill(states=["failed"]).enqueued_count == 1
             (new,) = registry.units.list(states=["queued", "running"])
             assert registry.units.wait(new.unit_id, 20) == list(range(30))
+
+
+def test_units_that_wait_are_done_by_whatever_version_comes(host: Host) -> None:
+    with host(workers=0) as registry:
+        unit = submit(registry, do="steps", count=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(conftest.MANIFEST, "version", "2.0")
+        with host() as registry:
+            assert registry.units.wait(unit, 20) == [0, 1]
+
+
+def test_units_of_plugins_that_others_have_are_left_alone(host: Host, tmp_path: Path) -> None:
+    with host(workers=0) as registry:
+        unit = submit(registry, say=1)
+    stranger = PluginRegistry()
+    stranger.register(LocalOrchestrator, LocalOrchestrator.manifest)
+    config = {"path": str(tmp_path / "units.db"), "workers": 2}
+    with stranger.running(PluginContext({"orchestrator": {"local": config}})):
+        time.sleep(0.5)
+        status = stranger.units.status(unit)
+        assert (status.state, status.attempts, status.error) == ("queued", 0, None)
 
 
 def test_units_expire_that_nobody_took(host: Host) -> None:
