@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-try:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-except ModuleNotFoundError as error:
-    error.add_note("RichProgress needs rich: pip install 'dagstack-plugins[cli]'")
-    raise
+from typing import TYPE_CHECKING, Self
 
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.progress_buffer import BufferedProgress
 from dagstack_plugins.wording import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
 
 
 class RichProgress:
@@ -25,10 +21,19 @@ class RichProgress:
     Args:
         console: where bars are drawn.
 
+    Raises:
+        ModuleNotFoundError: if rich is not installed; its note says what to install.
+
     .. versionadded:: 0.1
     """
 
     def __init__(self, console: Console | None = None) -> None:
+        try:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        except ModuleNotFoundError as error:
+            error.add_note("RichProgress needs rich: pip install 'dagstack-plugins[cli]'")
+            raise
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -59,6 +64,8 @@ class RichProgress:
     def _draw(self, event: ProgressEvent) -> None:
         if event.percent is None:
             return
+        from rich.markup import escape
+
         whose, said = (event.kind, event.plugin), escape(one_line(event.message))
         if whose not in self._tasks:
             self._tasks[whose] = self._bars.add_task(escape("/".join(whose)), total=100, said="")
