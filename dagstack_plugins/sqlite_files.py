@@ -10,6 +10,7 @@ from typing import Final
 _PATIENCE: Final = 30.0
 """Seconds to wait for another process's transaction."""
 _PAUSE: Final = 0.01
+"""Seconds between two attempts to have a file alone."""
 
 
 def connected(path: Path) -> sqlite3.Connection:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.errors import PluginUnavailable, UnitFailed, UnitRefused
+from dagstack_plugins.errors import KindUnknown, PluginUnavailable, UnitFailed, UnitRefused
 
 _SHORTEST: Final = 0.01
 """Seconds between the first looks at a unit."""
@@ -204,9 +204,7 @@ class Units:
     def _proxy(self) -> Any:
         try:
             return self._registry.get_plugin("orchestrator")
-        except PluginUnavailable:
-            raise
-        except Exception as error:
+        except KindUnknown as error:  # of this kind there is no plugin
             raise PluginUnavailable(
                 "no orchestrator takes units of work: registry.register(LocalOrchestrator, LocalOrchestrator.manifest) "
                 f"adds the one that needs nothing else ({error})"

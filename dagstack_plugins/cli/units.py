@@ -29,6 +29,8 @@ from dagstack_plugins.units.local import FILE, LocalOrchestrator
 
 _STATES: Final = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
 _STYLES: Final = {"succeeded": "green", "failed": "red", "expired": "red", "cancelled": "yellow", "queued": "dim"}
+_SHOWN: Final = 20
+"""Units that are shown while they change."""
 _LOOK: Final = 0.5
 """Seconds between looks at units that run."""
 
@@ -84,12 +86,12 @@ def list_units(
     """Units of work, the newest first."""
     if watch and as_json:
         raise click.UsageError("--watch is for people, --json for programs")
-    with _opened(file, config) as found:
+    with _opened(file, config) as registry:
         wanted = {**_given(conditions), "limit": limit}
         if watch:
-            _watched(found, wanted)
+            _watched(registry.units, wanted)
             return 0
-        rows = [one.to_dict() for one in found.list(**wanted)]
+        rows = [one.to_dict() for one in registry.units.list(**wanted)]
         if as_json:
             write_json(rows, sort=False)
         elif rows:
@@ -106,8 +108,10 @@ def list_units(
 @json_option
 def show(unit_id: str, file: Path | None, config: Path | None, as_json: bool) -> int:
     """One unit of work: how it is doing, and what it came to."""
-    with _opened(file, config) as found:
-        told = {**found.status(unit_id).to_dict(), **found.ended(unit_id)}
+    with _opened(file, config) as registry:
+        answer = registry.get_plugin("orchestrator").result(unit_id=unit_id).to_dict()
+        came_to = {name: answer[name] for name in ("value", "error") if name in answer}
+        told = {**registry.units.status(unit_id).to_dict(), **came_to}
     if as_json:
         write_json(told, sort=False)
     else:
@@ -124,9 +128,9 @@ def show(unit_id: str, file: Path | None, config: Path | None, as_json: bool) ->
 @config_option
 def cancel(unit_ids: tuple[str, ...], file: Path | None, config: Path | None) -> int:
     """Stop units of work: those that run end at their next checkpoint."""
-    with _opened(file, config) as found:
+    with _opened(file, config) as registry:
         for unit in unit_ids:
-            state = found.cancel(unit)
+            state = registry.units.cancel(unit)
             told = "it ends at its next checkpoint" if state == "running" else f"it is {state}"
             complain(f"{unit}: {told}", "note")
     return 0
@@ -150,8 +154,8 @@ def backfill(file: Path | None, config: Path | None, **conditions: Any) -> int:
         raise click.UsageError(
             "say which: --state failed, --plugin NAME, --partition KEY, --since TIME or --until TIME"
         )
-    with _opened(file, config) as found:
-        told = found.backfill(**given)
+    with _opened(file, config) as registry:
+        told = registry.units.backfill(**given)
     complain(f"{counted(told['enqueued_count'], 'unit')} queued again, {told['skipped_count']} left alone", "note")
     return 0
 
@@ -201,30 +205,14 @@ def worker(
     with terminable() as signals, registry.running(context):
         complain(f"works on the units in {told_path(_path_of(context))}", "note")
         try:
-            _watched(registry.units, {"states": ["queued", "running"], "limit": 20}, for_ever=not until_done)
+            _watched(registry.units, {"states": ["queued", "running"], "limit": 1000}, for_ever=not until_done)
         except KeyboardInterrupt:
             return TERMINATED if signals else INTERRUPTED
     return 0
 
 
-class _Found:
-    """The units of a file, looked at from outside."""
-
-    def __init__(self, registry: PluginRegistry) -> None:
-        self._registry = registry
-        self._units = registry.units
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._units, name)
-
-    def ended(self, unit_id: str) -> Mapping[str, Any]:
-        """What it came to."""
-        answer = self._registry.get_plugin("orchestrator").result(unit_id=unit_id).to_dict()
-        return {name: answer[name] for name in ("value", "error") if name in answer}
-
-
 @contextmanager
-def _opened(file: Path | None, config: Path | None) -> Iterator[Any]:
+def _opened(file: Path | None, config: Path | None) -> Iterator[PluginRegistry]:
     context = _context(file, config, 0)
     path = _path_of(context)
     if not path.exists():
@@ -232,7 +220,7 @@ def _opened(file: Path | None, config: Path | None) -> Iterator[Any]:
     registry = PluginRegistry()
     registry.register(LocalOrchestrator, LocalOrchestrator.manifest)
     with registry.running(context):
-        yield _Found(registry)
+        yield registry
 
 
 def _context(file: Path | None, config: Path | None, workers: int | None) -> PluginContext:
@@ -265,7 +253,8 @@ def _watched(found: Units, wanted: Mapping[str, Any], *, for_ever: bool = False)
         while True:
             rows = [one.to_dict() for one in found.list(**wanted)]
             if live is not None:
-                live.update(Group(_table(rows), Text(counted(len(rows), "unit"), "dim")))
+                rows.sort(key=lambda row: row["state"] != "running")  # those that wait came later, and are many
+                live.update(Group(_table(rows[:_SHOWN]), Text(counted(len(rows), "unit"), "dim")))
             else:
                 _tell_ends(found, rows, seen)
             if not for_ever and not found.list(states=["queued", "running"], limit=1):
@@ -278,7 +267,8 @@ def _tell_ends(found: Units, rows: Sequence[Mapping[str, Any]], seen: dict[str, 
     for unit in [unit for unit in seen if unit not in now]:
         del seen[unit]
         told = found.status(unit)
-        complain(f"{safe(told.plugin_name)} {told.state}", unit)
+        if told.state not in ("queued", "running"):  # else there are more than are looked at
+            complain(f"{safe(told.plugin_name)} {told.state}", unit)
     seen.update(now)
 
 

@@ -124,7 +124,8 @@ class Crew:
             hint = self._hint
             if lease is None and (lease := self._taken()) is None:
                 with self._there:
-                    self._there.wait_for(lambda before=hint: self._hint != before or self._stopping.is_set())  # type: ignore[misc]
+                    while self._hint == hint and not self._stopping.is_set():
+                        self._there.wait()
                 continue
             lease = self._do(lease)
 

@@ -313,8 +313,12 @@ class LocalOrchestrator:
         """Do an attempt; what comes back writes down how it ended."""
         lease, journal = attempt.lease, self._journal
         try:
-            proxy = self._registry.get_plugin(lease.kind, lease.plugin)
             plugin = self._ready(lease.kind, lease.plugin)
+        except PluginUnavailable as error:  # what is raised later is a failure of the attempt, whoever is unavailable
+            away = _told_of(error)
+            return lambda: journal.put_back(lease, _AWAY, away, counts=False)
+        try:
+            proxy = self._registry.get_plugin(lease.kind, lease.plugin)
             if (code := code_of(plugin)) != lease.code:
                 if journal.has_checkpoints(lease):
                     return lambda: journal.fail(lease, _other_code(lease.code, code))
@@ -323,9 +327,6 @@ class LocalOrchestrator:
             text = self._result(value, plugin, lease)
         except UnitCancelled:
             return self._stopped(attempt)
-        except PluginUnavailable as error:
-            away = _told_of(error)
-            return lambda: journal.put_back(lease, _AWAY, away, counts=False)
         except Exception as error:
             return self._failed(attempt, error)
         if attempt.noticed:
@@ -342,9 +343,9 @@ class LocalOrchestrator:
 
     def _ready(self, kind: str, name: str) -> Plugin:
         for slot in self._registry.slots(kind):
-            plugin = slot.accepted(name)
+            plugin: Plugin | None = slot.accepted(name)
             if plugin is not None and plugin.usable:
-                return plugin  # type: ignore[no-any-return]
+                return plugin
         raise PluginUnavailable(f"plugin {name!r} of kind {kind!r} is not ready", kind=kind, plugin=name)
 
     def _stopped(self, attempt: Attempt) -> Ending:
@@ -355,8 +356,8 @@ class LocalOrchestrator:
 
     def _failed(self, attempt: Attempt, error: Exception) -> Ending:
         lease, journal, told = attempt.lease, self._journal, _told_of(error)
-        if attempt.unwanted == "it was cancelled":
-            return lambda: journal.drop(lease)
+        if attempt.unwanted:  # whatever it failed of, it may be that it should stop
+            return self._stopped(attempt)
         if attempt.hindered:
             return lambda: journal.put_back(lease, _AWAY, told, counts=False)
         tried = lease.attempt - lease.losses  # those that died with their process are counted apart
@@ -413,9 +414,9 @@ def _status(row: Mapping[str, Any]) -> dict[str, Any]:
         "hook": row["hook"],
         "attempts": row["attempts"],
     }
-    for name, column in (("queued_at", "queued_at"), ("started_at", "started_at"), ("finished_at", "finished_at")):
-        if row[column] is not None:
-            told[name] = _time(row[column])
+    for name in ("queued_at", "started_at", "finished_at"):
+        if row[name] is not None:
+            told[name] = _time(row[name])
     if row["part"] is not None:
         told["partition_key"] = row["part"]
     if row["progress"] is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dagstack_plugins import LocalOrchestrator, PluginContext, PluginRegistry
+from dagstack_plugins import LocalOrchestrator, PluginContext, PluginRegistry, PluginUnavailable
 
 Host = Callable[..., Any]
 
@@ -75,6 +75,9 @@ class Doer:
         ctx.checkpoint.save("k\ud800", 1)
         time.sleep(0.4)  # while that is written
         return [ascii(key) for key in ctx.checkpoint.list()]
+
+    def miss(self, args: Mapping[str, Any], ctx: Any) -> Any:
+        raise PluginUnavailable("nobody is there")
 
     def leave(self, args: Mapping[str, Any], ctx: Any) -> Any:
         raise GeneratorExit

@@ -145,6 +145,14 @@ def test_one_that_raises_what_nobody_catches_fails_and_its_worker_goes_on(host: 
         assert registry.units.wait(submit(registry, say=1), 20) == {"said": 1}
 
 
+def test_one_that_finds_others_unavailable_has_failed(host: Host) -> None:
+    with host(max_attempts=2) as registry:
+        unit = submit(registry, do="miss")
+        with pytest.raises(UnitFailed, match="PluginUnavailable: nobody is there"):
+            registry.units.wait(unit, 10)
+        assert registry.units.status(unit).attempts == 2
+
+
 def test_texts_without_a_form_on_the_disk_hurt_nobody(host: Host) -> None:
     with host() as registry:
         unit = submit(registry, do="surrogate")

@@ -60,7 +60,7 @@ class Session:
         for _ in range(_PAGES):
             page = await self._page(cursor)
             tools += page.tools
-            length += await asyncio.to_thread(lambda read=page: len(read.model_dump_json()))  # type: ignore[misc]
+            length += len(await asyncio.to_thread(page.model_dump_json))
             if length > LIMIT:
                 raise Lost(f"its list of tools has more than {LIMIT} bytes")
             if len(tools) > _MOST:
