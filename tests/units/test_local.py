@@ -158,7 +158,7 @@ def test_texts_without_a_form_on_the_disk_hurt_nobody(host: Host) -> None:
         unit = submit(registry, do="surrogate")
         assert registry.units.wait(unit, 20) == [r"'k\ud800'"]
         assert registry.units.status(unit).message == r"the file \ud800"
-        assert registry.units.cancel(submit(registry, do="until_cancelled")) in ("queued", "running", "cancelled")
+        registry.units.cancel(submit(registry, do="until_cancelled"))
         until(lambda: not registry.units.list(states=["queued", "running"]))  # whoever looks still looks
 
 

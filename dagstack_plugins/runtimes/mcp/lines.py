@@ -117,7 +117,8 @@ class Incoming(_Stream):
             for text in (line, line.decode("utf-8", "replace")):
                 with suppress(ValueError):
                     return types.jsonrpc_message_adapter.validate_json(text, by_name=False)
-            if b'"jsonrpc"' in line[:_ENDS] + line[-_ENDS:] and (found := _number(line[:_ENDS], line[-_ENDS:])):
+            head, tail = line[:_ENDS], line[-_ENDS:]
+            if b'"jsonrpc"' in head + tail and (found := _number(head, tail)) is not None:
                 error = types.ErrorData(code=types.INTERNAL_ERROR, message=_UNREADABLE, data=GARBAGE)
                 return types.JSONRPCError(jsonrpc="2.0", id=found, error=error)
         if told := line[:_SHOWN].decode("utf-8", "replace").strip():
