@@ -22,9 +22,11 @@ from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, ins
 from dagstack_plugins.cli.output import complain, counted, own_stdout, safe, told_path, write, write_json
 from dagstack_plugins.cli.signals import INTERRUPTED, TERMINATED, terminable
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.submission import Units
+from dagstack_plugins.units.chosen import VARIABLE, orchestrator
 from dagstack_plugins.units.local import FILE, LocalOrchestrator
 
 _STATES: Final = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
@@ -39,7 +41,7 @@ file_option = click.option(
     "file",
     metavar="PATH",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"The file of the units. Default: what the configuration says, else {FILE}.",
+    help=f"The file of the units. Default: what {VARIABLE} or the configuration says, else {FILE}.",
 )
 
 
@@ -190,7 +192,13 @@ def worker(
     """
     own_stdout()  # from here on, plugins may print
     log_to_stderr(verbose=verbose)
-    context = _context(file, config, workers)
+    plugin, manifest = _orchestrator(file)
+    if not isinstance(plugin, LocalOrchestrator):
+        raise click.UsageError(
+            f"{VARIABLE} says that the units are in Redis, where Celery's workers are at work: "
+            "celery -A dagstack_plugins.units.celery worker"
+        )
+    context = _context(config, workers)
     folders = plugins or (() if installed else (Path(),))
     found = find(folders, hookspecs, installed=installed, verbose=verbose)
     found.complain()
@@ -201,9 +209,10 @@ def worker(
     for status in registry.unavailable_plugins():
         if status.state is PluginState.UNAVAILABLE:
             complain(f"left out: {told_path(status.location)}, as {status.reason}", "warning")
-    registry.register(LocalOrchestrator, LocalOrchestrator.manifest)
+    registry.register(plugin, manifest)
     with terminable() as signals, registry.running(context):
-        complain(f"works on the units in {told_path(_path_of(context))}", "note")
+        path = plugin.file(context.config["orchestrator"]["local"])
+        complain(f"works on the units in {told_path(path)}", "note")
         try:
             _watched(registry.units, {"states": ["queued", "running"], "limit": 1000}, for_ever=not until_done)
         except KeyboardInterrupt:
@@ -213,28 +222,35 @@ def worker(
 
 @contextmanager
 def _opened(file: Path | None, config: Path | None) -> Iterator[PluginRegistry]:
-    context = _context(file, config, 0)
-    path = _path_of(context)
-    if not path.exists():
-        raise click.UsageError(f"there are no units in {told_path(path)}; --file PATH says where they are")
+    plugin, manifest = _orchestrator(file)
+    context = _context(config, 0)
+    if isinstance(plugin, LocalOrchestrator):
+        path = plugin.file(context.config.get("orchestrator", {}).get("local", {}))
+        if not path.exists():
+            raise click.UsageError(
+                f"there are no units in {told_path(path)}; --file PATH or {VARIABLE} says where they are"
+            )
     registry = PluginRegistry()
-    registry.register(LocalOrchestrator, LocalOrchestrator.manifest)
+    registry.register(plugin, manifest)
     with registry.running(context):
         yield registry
 
 
-def _context(file: Path | None, config: Path | None, workers: int | None) -> PluginContext:
+def _orchestrator(file: Path | None) -> tuple[Any, Mapping[str, Any]]:
+    if file is not None:
+        return LocalOrchestrator(file), LocalOrchestrator.manifest
+    try:
+        return orchestrator()
+    except PluginUnavailable as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _context(config: Path | None, workers: int | None) -> PluginContext:
     given = read_config(config)
     section = dict(given.get("orchestrator", {}).get("local", {}))
-    if file is not None:
-        section["path"] = str(file)
     if workers is not None:
         section["workers"] = workers
     return PluginContext({**given, "orchestrator": {**given.get("orchestrator", {}), "local": section}})
-
-
-def _path_of(context: PluginContext) -> Path:
-    return Path(context.config["orchestrator"]["local"].get("path", FILE)).expanduser()
 
 
 def _given(conditions: Mapping[str, Any]) -> dict[str, Any]:

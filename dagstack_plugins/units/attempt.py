@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Any, Final
 
 from dagstack_plugins.checkpoints import Keys, encode_state
 from dagstack_plugins.errors import PluginError, UnitCancelled
 from dagstack_plugins.progress import ProgressEvent
-from dagstack_plugins.units.journal import Journal, Lease
+from dagstack_plugins.units.records import Lease, Ledger
 from dagstack_plugins.wording import raised
 
 _LONGEST: Final = 1000
@@ -20,18 +19,18 @@ class Attempt:
     """The work that a lease is for; what runs inside ``bound_work`` of it reaches it through ``ctx``.
 
     Args:
-        journal: where checkpoints go.
+        ledger: where checkpoints go.
         lease: the unit.
 
     Attributes:
         lease: see above.
         unwanted: why it should stop; empty while it should not.
         noticed: whether the plugin was told so.
-        hindered: whether the disk refused a checkpoint, which is no fault of the plugin's.
+        hindered: whether the ledger refused a checkpoint, which is no fault of the plugin's.
     """
 
-    def __init__(self, journal: Journal, lease: Lease) -> None:
-        self._journal = journal
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
+        self._ledger = ledger
         self.lease = lease
         self.unwanted = ""
         self.noticed = False
@@ -52,12 +51,12 @@ class Attempt:
             UnitCancelled: after it was kept, if the unit should stop.
             Superseded: if the unit is somebody else's by now; nothing was kept.
             CheckpointConflict: if another version than ``expected`` is there; nothing was kept.
-            PluginError: if the disk refuses it; nothing was kept.
+            PluginError: if the ledger refuses it; nothing was kept.
         """
         text = encode_state(state)
         try:
-            version, wanted = self._journal.save(self.lease, scope, json.dumps(key), text, expected)
-        except sqlite3.Error as error:
+            version, wanted = self._ledger.save(self.lease, scope, json.dumps(key), text, expected)
+        except self._ledger.troubles as error:
             self.hindered = True
             raise PluginError(
                 f"a checkpoint can't be kept: {raised(error)}", error_type=type(error).__name__
@@ -71,12 +70,12 @@ class Attempt:
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:
         """The state that was kept for this unit, and its version."""
-        state, version = self._journal.load(self.lease, scope, json.dumps(key))
+        state, version = self._ledger.load(self.lease, scope, json.dumps(key))
         return json.loads(state), version
 
     def list(self, scope: str, prefix: str = "") -> Keys:
         """The keys of its states."""
-        keys: Keys = sorted(json.loads(key) for key in self._journal.keys(self.lease, scope))
+        keys: Keys = sorted(json.loads(key) for key in self._ledger.keys(self.lease, scope))
         return [key for key in keys if key.startswith(prefix)]
 
     def emit(self, event: ProgressEvent) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import sqlite3
 import threading
 import time
@@ -13,9 +11,10 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from dagstack_plugins.units.attempt import Attempt
-from dagstack_plugins.units.journal import Journal, Lease, Superseded
+from dagstack_plugins.units.journal import Journal
+from dagstack_plugins.units.places import here, is_gone
+from dagstack_plugins.units.records import Lease, Superseded
 from dagstack_plugins.wording import raised
-from dagstack_plugins.work import bound_work
 
 _LOOK: Final = 0.25
 """Seconds between looks at what others did."""
@@ -36,8 +35,9 @@ Ending = Callable[[], None]
 class Crew:
     """The workers of this process.
 
-    Whether another crew lives is judged by its beats alone: one that has not beaten for ``patience`` seconds of our own
-    clock, which nobody can set, is dead. Its units go to others, and what it writes of them later is refused.
+    Whether another crew lives is judged by its beats: one that has not beaten for ``patience`` seconds of our own
+    clock, which nobody can set, is dead, and so is one whose process is gone. Its units go to others, and what it
+    writes of them later is refused.
 
     Args:
         journal: the units.
@@ -82,7 +82,7 @@ class Crew:
     def start(self) -> None:
         """Begin."""
         self._here = self._plugins()
-        self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
+        self._journal.join(self.id, here())
         for thread in (self._heart, *self._threads):
             thread.start()
 
@@ -136,10 +136,8 @@ class Crew:
         try:
             if self._stopping.is_set():
                 attempt.unwanted = "its worker stops"
-            with bound_work(attempt):
-                ending = self._work(attempt)
-            return self._taken(attempt, ending)
-        except BaseException as error:  # whatever it is, the worker goes on, and the unit ends
+            return self._taken(attempt, self._work(attempt))
+        except BaseException as error:  # what no disk would take: the unit ends all the same
             _log.exception("unit %s", lease.id)
             told = {"type": type(error).__name__, "message": ascii(raised(error))}
             return self._taken(None, lambda: self._journal.fail(lease, told))
@@ -192,7 +190,7 @@ class Crew:
             # We were stopped for so long that others took us for dead: what we have is theirs.
             for attempt in list(self._attempts):
                 attempt.unwanted = attempt.unwanted or "it was given to others"
-            self._journal.join(self.id, f"{socket.gethostname()} {os.getpid()}")
+            self._journal.join(self.id, here())
 
     def _look(self) -> None:
         self._beat()
@@ -213,16 +211,17 @@ class Crew:
 
     def _bury_dead(self) -> None:
         now = time.monotonic()
-        beats = self._journal.crews()
+        crews = self._journal.crews()
         self._seen = {
             crew: (count, self._seen[crew][1] if crew in self._seen and self._seen[crew][0] == count else now)
-            for crew, count in beats.items()
+            for crew, (count, _) in crews.items()
             if crew != self.id
         }
         for crew in self._journal.orphans():
             self._journal.bury(crew, self._most)
         for crew, (_, since) in self._seen.items():
-            if now - since > self._patience:
+            if now - since > self._patience or is_gone(crews[crew][1]):
                 had = self._journal.bury(crew, self._most)
-                _log.warning("a crew has not shown itself for %g s; its %d units are taken over", self._patience, had)
-                self.wake()
+                if had:
+                    _log.warning("a crew has died; its %d units are taken over", had)
+                    self.wake()

@@ -10,18 +10,15 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 
 from dagstack_plugins.checkpoints import check_expected
-from dagstack_plugins.sqlite_files import connected
+from dagstack_plugins.units.looks import Looks
+from dagstack_plugins.units.records import LONGEST_PAUSE, Lease, Superseded, Wanted
 from dagstack_plugins.units.tables import opened
 
-ENDED: Final = ("succeeded", "failed", "cancelled", "expired")
-"""The states that a unit never leaves."""
-LONGEST_PAUSE: Final = 300.0
-"""Seconds between two attempts, at most."""
 _OPEN: Final = "state IN ('queued', 'running')"
 _TAKE: Final = (
     "SELECT number, id, kind, plugin, hook, args, code, attempts, losses, turn, part, expires_at, started_at "
@@ -31,69 +28,7 @@ _TAKE_OF: Final = _TAKE.replace("ready = 1", "ready = 1 AND kind || '/' || plugi
 _FIRST: Final = "NOT EXISTS (SELECT 1 FROM units WHERE part = :part AND state IN ('queued', 'running'))"
 
 
-@attrs.frozen
-class Wanted:
-    """A unit that is to be queued.
-
-    Attributes:
-        kind: the plugin's kind.
-        plugin: the plugin's name.
-        hook: the hook that is called.
-        args: the payload, as JSON text.
-        code: what the plugin's code is: its version, or the hash of its files.
-        key: units of one key are one; ``None`` for a unit of its own.
-        part: the partition; ``None`` for none.
-        priority: higher ones are taken first.
-        not_before: the earliest moment, in seconds since 1970; ``None`` for now.
-        expires_at: the latest moment to begin; ``None`` for any.
-    """
-
-    kind: str
-    plugin: str
-    hook: str
-    args: str
-    code: str
-    key: str | None = None
-    part: str | None = None
-    priority: int = 0
-    not_before: float | None = None
-    expires_at: float | None = None
-
-
-@attrs.frozen
-class Lease:
-    """A unit that a crew has, for one attempt.
-
-    Attributes:
-        number: the unit's, in the order of submission.
-        id: the unit's.
-        kind: the plugin's kind.
-        plugin: the plugin's name.
-        hook: the hook that is called.
-        args: the payload, as JSON text.
-        code: what the plugin's code was when it was queued.
-        attempt: how often it was begun, this time included.
-        losses: how often its crew died.
-        crew: who has it.
-    """
-
-    number: int
-    id: str
-    kind: str
-    plugin: str
-    hook: str
-    args: str
-    code: str
-    attempt: int
-    losses: int
-    crew: str
-
-
-class Superseded(Exception):
-    """The unit was given to somebody else, as its crew was taken for dead."""
-
-
-class Journal:
+class Journal(Looks):
     """The units in one file; safe for threads and for several processes.
 
     Args:
@@ -101,20 +36,18 @@ class Journal:
         now: tells the time, in seconds since 1970.
     """
 
+    troubles: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
+
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self.path = path
-        self._now = now
         self._lock = threading.RLock()
         self._connection = opened(path)
-        # Whoever only looks must not wait for a transaction, of another process maybe, that somebody here waits for.
-        self._looking = threading.Lock()
-        self._looks = connected(path)
+        super().__init__(path, now)
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock, self._looking:
+        with self._lock:
             self._connection.close()
-            self._looks.close()
+        super().close()
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
@@ -132,10 +65,6 @@ class Journal:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-
-    def _asked(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Any]:
-        with self._looking:
-            return self._looks.execute(query, values).fetchall()
 
     # In
 
@@ -326,7 +255,7 @@ class Journal:
     # Crews
 
     def join(self, crew: str, told: str) -> None:
-        """A crew begins to work."""
+        """A crew begins to work, in a process that ``told`` names."""
         with self.changing() as connection:
             connection.execute("INSERT OR REPLACE INTO crews VALUES (?, ?, 0)", (crew, told))
 
@@ -335,9 +264,9 @@ class Journal:
         with self.changing() as connection:
             return connection.execute("UPDATE crews SET beats = beats + 1 WHERE id = ?", (crew,)).rowcount == 1
 
-    def crews(self) -> dict[str, int]:
-        """All crews, and how often each has beaten."""
-        return dict(self._asked("SELECT id, beats FROM crews"))
+    def crews(self) -> dict[str, tuple[int, str]]:
+        """All crews: how often each has beaten, and where it is."""
+        return {crew: (beats, told) for crew, beats, told in self._asked("SELECT id, beats, told FROM crews")}
 
     def bury(self, crew: str, most: int) -> int:
         """A crew is dead: what it had is taken by others, from the last checkpoint.
@@ -441,57 +370,6 @@ class Journal:
         """Whether a unit has any state."""
         return bool(self._asked("SELECT 1 FROM checkpoints WHERE number = ? LIMIT 1", (lease.number,)))
 
-    # Looks
-
-    def find(self, unit: str) -> dict[str, Any] | None:
-        """All that is known of a unit; ``None`` if there is none."""
-        rows = self._rows("WHERE id = ?", [unit])
-        return rows[0] if rows else None
-
-    def search(self, *, after: str | None = None, limit: int = -1, **conditions: Any) -> list[dict[str, Any]]:
-        """Units that fit all conditions given, the newest first.
-
-        Args:
-            after: only older ones than the unit of this id.
-            limit: at most so many; all if negative.
-            conditions: as ``ids`` has them.
-        """
-        where, values = _where(**conditions)
-        if after is not None:
-            where += " AND number < (SELECT number FROM units WHERE id = ?)"
-            values.append(after)
-        return self._rows(f"WHERE {where} ORDER BY number DESC LIMIT ?", [*values, limit])
-
-    def ids(self, **conditions: Any) -> list[str]:
-        """The ids of units that fit all conditions given, the newest first.
-
-        Args:
-            conditions: of its plugin, ``kind`` and ``plugin``; ``part``; ``states``, of which it has one; ``since`` and
-                ``until``, seconds since 1970, between which it was queued.
-        """
-        where, values = _where(**conditions)
-        return [unit for (unit,) in self._asked(f"SELECT id FROM units WHERE {where} ORDER BY number DESC", values)]
-
-    def _rows(self, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        with self._looking:
-            found = self._looks.execute(f"SELECT * FROM units {where}", values)
-            names = [column[0] for column in found.description]
-            rows = [dict(zip(names, row, strict=True)) for row in found]
-            for row in rows:
-                if (row["result"] or "").startswith("#"):
-                    query = "SELECT value FROM results WHERE hash = ?"
-                    (row["result"],) = self._looks.execute(query, (row["result"][1:],)).fetchone()
-            return rows
-
-    def has_ready(self) -> bool:
-        """Whether a unit waits to be taken."""
-        query = "SELECT EXISTS (SELECT 1 FROM units WHERE ready = 1) OR EXISTS (SELECT 1 FROM units WHERE due <= ?)"
-        return bool(self._asked(query, (self._now(),))[0][0])
-
-    def counts(self) -> dict[str, int]:
-        """How many units are in each state."""
-        return dict(self._asked("SELECT state, count(*) FROM units GROUP BY state"))
-
     # Changes from outside
 
     def again(self, unit: str, expires_at: float | None = None) -> bool:
@@ -560,24 +438,6 @@ class Journal:
                     "DELETE FROM results WHERE hash NOT IN (SELECT substr(result, 2) FROM units WHERE result LIKE '#%')"
                 )
             return gone
-
-
-def _where(
-    *,
-    kind: str | None = None,
-    plugin: str | None = None,
-    part: str | None = None,
-    states: Sequence[str] = (),
-    since: float | None = None,
-    until: float | None = None,
-) -> tuple[str, list[Any]]:
-    """Conditions as SQL, and their values."""
-    given = {"kind = ?": kind, "plugin = ?": plugin, "part = ?": part, "queued_at >= ?": since, "queued_at < ?": until}
-    found = {condition: value for condition, value in given.items() if value is not None}
-    conditions = ["1", *found]
-    if states:
-        conditions.append(f"state IN ({', '.join('?' * len(states))})")
-    return " AND ".join(conditions), [*found.values(), *states]
 
 
 def _held(connection: sqlite3.Connection, lease: Lease) -> str | None:

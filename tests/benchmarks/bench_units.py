@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dagstack_plugins import LocalOrchestrator, PluginContext, PluginRegistry
-from dagstack_plugins.units.journal import Journal, Wanted
+from dagstack_plugins.units.journal import Journal
+from dagstack_plugins.units.records import Wanted
 
 UNITS = 200
 """At once, of which the time of one is a part."""

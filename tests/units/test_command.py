@@ -110,7 +110,7 @@ def test_a_worker_ends_in_good_order(folder: Path, sign: signal.Signals, status:
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        (["list"], 2, r"there are no units in \.dagstack/units\.db; --file PATH says where they are"),
+        (["list"], 2, r"there are no units in \.dagstack/units\.db; --file PATH or DAGSTACK_UNITS says where they are"),
         (["list", "--state", "done"], 2, "'done' is not one of 'queued'"),
         (["backfill"], 2, "say which: --state failed"),
         (["list", "--watch", "--json"], 2, "--watch is for people"),

@@ -10,7 +10,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from dagstack_plugins.units.journal import ENDED, Journal, Lease, Superseded, Wanted
+from dagstack_plugins.units.journal import Journal
+from dagstack_plugins.units.records import ENDED, Lease, Superseded, Wanted
 
 CREWS = st.sampled_from(["one", "two"])
 PARTS = st.sampled_from([None, "a", "b"])
@@ -33,6 +34,7 @@ class Queue(RuleBasedStateMachine):
         self.begun: list[str] = []
         self.ended: dict[str, str] = {}
         self.held: dict[str, Lease] = {}
+        self.unwanted: set[str] = set()
 
     def teardown(self) -> None:
         self.journal.close()
@@ -70,6 +72,8 @@ class Queue(RuleBasedStateMachine):
             return
         assert mine, "two ended it"
         del self.held[lease.id]
+        if state == "queued" and lease.id in self.unwanted:
+            state = "cancelled"
         if state in ENDED:
             self.ended[lease.id] = state
 
@@ -102,6 +106,8 @@ class Queue(RuleBasedStateMachine):
         assert self.journal.bury(crew, 1000) == len(had)
         for unit in had:
             del self.held[unit]
+            if unit in self.unwanted:
+                self.ended[unit] = "cancelled"
         self.journal.join(crew, "")
 
     @rule(number=st.integers(0, 30))
@@ -111,6 +117,7 @@ class Queue(RuleBasedStateMachine):
             state = self.journal.cancel(unit)
             if unit in self.held:
                 assert state == "running"
+                self.unwanted.add(unit)
             elif unit not in self.ended:
                 assert state == "cancelled"
                 self.ended[unit] = "cancelled"

@@ -420,3 +420,17 @@ def test_its_configuration_is_checked(host: Host) -> None:
     with host(werkers=2) as registry:
         (status,) = [one for one in registry.status() if one.name == "local"]
         assert "werkers" in status.reason
+
+
+def test_units_wait_for_plugins_that_start(host: Host) -> None:
+    """And are not put off for as long as those of a plugin that is away."""
+
+    class Slow(Doer):
+        def setup(self, ctx: Any) -> None:
+            time.sleep(0.3)
+
+    with host(workers=0) as registry:
+        unit = submit(registry, say=1)
+    with host(Slow()) as registry:
+        assert registry.units.wait(unit, 20) == {"said": 1}
+        assert registry.units.status(unit).error is None
