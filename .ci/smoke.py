@@ -17,6 +17,7 @@ for name in dagstack_plugins.__all__:  # none of them needs an extra to be looke
 needy = (
     (dagstack_plugins.HttpxClient, "[http]"),
     (lambda: dagstack_plugins.S3BlobStore("b"), "[s3]"),
+    (lambda: dagstack_plugins.PostgresCheckpoints(""), "[postgres]"),
     (dagstack_plugins.run_contract_suite, "[contract]"),
 )
 for part, extra in needy:

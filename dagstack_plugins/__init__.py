@@ -26,6 +26,7 @@ _NAMES = {
         "FileCheckpoints",
         "MemoryCheckpoints",
     ),
+    "checkpoints_postgres": ("PostgresCheckpoints",),
     "checkpoints_sqlite": ("SqliteCheckpoints",),
     "context": ("PluginContext",),
     "contract.assertions": (
@@ -194,6 +195,8 @@ _NAMES = {
         "UnitEvent",
         "Units",
     ),
+    "units.celery": ("CeleryOrchestrator",),
+    "units.chosen": ("orchestrator",),
     "units.local": ("LocalOrchestrator",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}

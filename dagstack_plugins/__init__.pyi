@@ -4,6 +4,7 @@ from dagstack_plugins.checkpoints import Checkpoint as Checkpoint
 from dagstack_plugins.checkpoints import CheckpointStore as CheckpointStore
 from dagstack_plugins.checkpoints import FileCheckpoints as FileCheckpoints
 from dagstack_plugins.checkpoints import MemoryCheckpoints as MemoryCheckpoints
+from dagstack_plugins.checkpoints_postgres import PostgresCheckpoints as PostgresCheckpoints
 from dagstack_plugins.checkpoints_sqlite import SqliteCheckpoints as SqliteCheckpoints
 from dagstack_plugins.context import PluginContext as PluginContext
 from dagstack_plugins.discovery.folders import DEFAULT_IGNORE as DEFAULT_IGNORE
@@ -134,4 +135,6 @@ from dagstack_plugins.contract.violations import UnitOfWorkViolation as UnitOfWo
 from dagstack_plugins.submission import Submitted as Submitted
 from dagstack_plugins.submission import UnitEvent as UnitEvent
 from dagstack_plugins.submission import Units as Units
+from dagstack_plugins.units.celery import CeleryOrchestrator as CeleryOrchestrator
+from dagstack_plugins.units.chosen import orchestrator as orchestrator
 from dagstack_plugins.units.local import LocalOrchestrator as LocalOrchestrator

@@ -105,6 +105,7 @@ def test_the_tests_of_a_page_pass(page: str, passed: int, tmp_path: Path) -> Non
 def test_every_page_was_looked_at() -> None:
     assert {page: len(FILE.findall(path.read_text("utf-8"))) for page, path in PAGES.items()} == {
         "README.md": 7,
+        "cluster.md": 4,
         "coming-from.md": 0,
         "configuration.md": 4,
         "contract-matrix.md": 0,
@@ -129,6 +130,7 @@ def test_every_page_was_looked_at() -> None:
     assert {page: len(SESSION.findall(path.read_text("utf-8"))) for page, path in PAGES.items()} == {
         **dict.fromkeys(PAGES, 0),
         "README.md": 4,
+        "cluster.md": 1,
         "configuration.md": 2,
         "dag.md": 2,
         "dependencies.md": 3,

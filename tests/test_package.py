@@ -12,7 +12,7 @@ import pytest
 import dagstack.plugin_system
 import dagstack_plugins
 
-HEAVY = {"networkx", "httpx2", "obstore", "mcp", "starlette", "click", "rich", "hypothesis"}
+HEAVY = {"networkx", "httpx2", "obstore", "mcp", "starlette", "click", "rich", "hypothesis", "psycopg", "celery", "redis"}
 
 
 def test_each_public_name_is_there() -> None:
