@@ -12,7 +12,19 @@ import pytest
 import dagstack.plugin_system
 import dagstack_plugins
 
-HEAVY = {"networkx", "httpx2", "obstore", "mcp", "starlette", "click", "rich", "hypothesis", "psycopg", "celery", "redis"}
+HEAVY = {
+    "networkx",
+    "httpx2",
+    "obstore",
+    "mcp",
+    "starlette",
+    "click",
+    "rich",
+    "hypothesis",
+    "psycopg",
+    "celery",
+    "redis",
+}
 
 
 def test_each_public_name_is_there() -> None:
