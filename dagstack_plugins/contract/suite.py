@@ -68,6 +68,9 @@ def _hooks_of(check: str, manifest: PluginManifest, kind: Kind | None) -> list[s
         return [hook.name for hook in hooks if hook.dispatch is Dispatch.CHAIN]
     if check == "fallback":
         return [hook.name for hook in hooks if hook.dispatch is Dispatch.CAPABILITY]
+    if check == "resume":  # a hook that describes another one's inputs is no work to go on with
+        describing = {hook.input_schema_hook for hook in hooks}
+        return [name for name in kind.hooks if name not in describing]
     return list(kind.hooks)
 
 

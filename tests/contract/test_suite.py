@@ -460,3 +460,29 @@ def test_the_working_directory_is_not_listed_unseen(tmp_path: Path) -> None:
     told = run_contract_suite(manifest=write(tmp_path / "lists", "", code), checks=["ambient_state"]).format_failures()
     assert "os.listdir" in told
     assert "plugin.py:6" in told
+
+
+class Steps:
+    """Goes on from its checkpoints, and tells what it takes."""
+
+    def get_schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {"rows": {"type": "integer", "minimum": 1, "maximum": 3}},
+            "required": ["rows"],
+        }
+
+    def execute(self, args: dict[str, Any], ctx: Any) -> list[int]:
+        done, _ = ctx.checkpoint.load("done")
+        done = done or []
+        for row in range(len(done), args["rows"]):
+            done.append(row)
+            ctx.checkpoint.save("done", done)
+        return done  # type: ignore[no-any-return]
+
+
+def test_what_describes_inputs_has_nothing_to_go_on_with() -> None:
+    manifest = {**TOOL, "unit_of_work": {"declared": True, "checkpointable": True}}
+    result = run_contract_suite(Steps, manifest, checks=["resume"])
+    assert result.ok, result.format_failures()
+    assert [one.label for one in result] == ["resume[execute]"]

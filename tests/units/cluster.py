@@ -35,13 +35,19 @@ class RedisServer:
         self._command += ["--appendonly", "yes", "--appendfsync", "always", "--databases", "1000", *settings]
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def url(self, number: int = 0) -> str:
         """The address of one of its databases."""
         return f"redis://127.0.0.1:{self.port}/{number}"
 
     def start(self) -> None:
         with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            # A full disk is told by an error, as Python has it, and no signal.
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, restore_signals=False)
         client = redis.Redis(port=self.port)
         end = time.monotonic() + 30
         while True:
@@ -111,12 +117,12 @@ class Worker:
 
 
 @contextmanager
-def worker(*args: Any, **options: Any) -> Iterator[Worker]:
+def worker(*args: Any, gently: bool = True, **options: Any) -> Iterator[Worker]:
     """One that is ready, and ends with the block."""
     process = Worker(*args, **options)
     try:
         yield process.ready()
-        if process.process.poll() is None:
+        if gently and process.process.poll() is None:
             process.stop()
     finally:
         process.kill()

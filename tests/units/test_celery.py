@@ -120,7 +120,7 @@ class TestCeleryOrchestrator(OrchestratorConformance):
 
     @contextmanager
     def running(self, folder: Path) -> Iterator[PluginRegistry]:
-        with host(folder, self.broker) as registry, worker(folder, self.broker, config=TOML):
+        with host(folder, self.broker) as registry, worker(folder, self.broker, config=TOML, gently=False):
             yield registry
 
 
