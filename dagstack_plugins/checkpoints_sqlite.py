@@ -107,7 +107,7 @@ class SqliteCheckpoints:
         with self._lock:
             try:
                 yield self._connection()
-            except sqlite3.Error as error:
+            except (OSError, sqlite3.Error) as error:
                 raise PluginRegistryError(f"checkpoints in {self._path}: {raised(error)}") from error
 
     def _connection(self) -> sqlite3.Connection:

@@ -419,6 +419,12 @@ def test_a_file_that_several_processes_make_at_once(tmp_path: Path) -> None:
     assert [sorted(versions) for versions in zip(*told, strict=True)] == [["1", "2", "3"]] * 15
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in its place")
+    with pytest.raises(PluginRegistryError, match=r"checkpoints in \S+file/checkpoints\.db: "):
+        SqliteCheckpoints(tmp_path / "file" / "checkpoints.db").save("s", "k", 1)
+
+
 def test_a_damaged_file_of_sqlite_is_told(tmp_path: Path) -> None:
     (tmp_path / "checkpoints.db").write_bytes(b"this is no database" * 100)
     with pytest.raises(PluginRegistryError, match=r"checkpoints\.db: DatabaseError: file is not a database"):
