@@ -14,6 +14,7 @@ from dagstack_plugins.units.attempt import Attempt
 from dagstack_plugins.units.journal import Journal
 from dagstack_plugins.units.places import here, is_gone
 from dagstack_plugins.units.records import Lease, Superseded
+from dagstack_plugins.units.silence import Silence
 from dagstack_plugins.wording import raised
 
 _LOOK: Final = 0.25
@@ -72,7 +73,7 @@ class Crew:
         self._there = threading.Condition()
         self._hint = 0
         self._attempts: set[Attempt] = set()
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._silence = Silence()
         self._tidied = time.monotonic()
         self._beaten = 0.0
         names = [f"dagstack-plugins-unit-{number}" for number in range(threads)]
@@ -82,7 +83,6 @@ class Crew:
     def start(self) -> None:
         """Begin."""
         self._here = self._plugins()
-        self._journal.join(self.id, here())
         for thread in (self._heart, *self._threads):
             thread.start()
 
@@ -172,7 +172,7 @@ class Crew:
 
     def _live(self) -> None:
         told = ""
-        while not self._stopping.wait(_LOOK):
+        while True:
             try:
                 self._look()
                 told = ""
@@ -180,17 +180,19 @@ class Crew:
                 if str(error) != told:
                     told = str(error)
                     _log.error("units can't be looked at: %s; it is tried again", raised(error))
+            if self._stopping.wait(_LOOK):
+                break
         self.wake()
 
     def _beat(self) -> None:
         if time.monotonic() - self._beaten < self._patience / _BEATS:
             return
         self._beaten = time.monotonic()
-        if not self._journal.beat(self.id):
-            # We were stopped for so long that others took us for dead: what we have is theirs.
-            for attempt in list(self._attempts):
+        had = list(self._attempts)
+        if not self._journal.beat(self.id, here()):
+            # If we had something, we were stopped for so long that others took us for dead, and have it now.
+            for attempt in had:
                 attempt.unwanted = attempt.unwanted or "it was given to others"
-            self._journal.join(self.id, here())
 
     def _look(self) -> None:
         self._beat()
@@ -210,17 +212,12 @@ class Crew:
             self.wake()
 
     def _bury_dead(self) -> None:
-        now = time.monotonic()
         crews = self._journal.crews()
-        self._seen = {
-            crew: (count, self._seen[crew][1] if crew in self._seen and self._seen[crew][0] == count else now)
-            for crew, (count, _) in crews.items()
-            if crew != self.id
-        }
+        silences = self._silence.heard({crew: beats for crew, (beats, _) in crews.items() if crew != self.id})
         for crew in self._journal.orphans():
             self._journal.bury(crew, self._most)
-        for crew, (_, since) in self._seen.items():
-            if now - since > self._patience or is_gone(crews[crew][1]):
+        for crew, silent in silences.items():
+            if silent > self._patience or is_gone(crews[crew][1]):
                 had = self._journal.bury(crew, self._most)
                 if had:
                     _log.warning("a crew has died; its %d units are taken over", had)

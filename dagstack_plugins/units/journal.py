@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from dagstack_plugins.checkpoints import check_expected
+from dagstack_plugins.units.looks import PUT as _PUT
 from dagstack_plugins.units.looks import Looks
-from dagstack_plugins.units.records import LONGEST_PAUSE, Lease, Superseded, Wanted
+from dagstack_plugins.units.records import Lease, Superseded, Wanted
 from dagstack_plugins.units.tables import opened
 
 _OPEN: Final = "state IN ('queued', 'running')"
@@ -143,9 +144,12 @@ class Journal(Looks):
 
     def _wake(self, connection: sqlite3.Connection, now: float) -> None:
         """Those that wait for a moment which has come are ready."""
-        for number, part in connection.execute("SELECT number, part FROM units WHERE due <= ?", (now,)).fetchall():
+        # What was put back in the future was put back by a clock that has been set back since.
+        query = f"SELECT number, part FROM units WHERE due <= ? UNION SELECT number, part FROM units WHERE {_PUT} > ?"
+        for number, part in connection.execute(query, (now, now)).fetchall():
             connection.execute(
-                "UPDATE units SET ready = 1, due = NULL, turn = ? WHERE number = ?", (_turn(connection, part), number)
+                "UPDATE units SET ready = 1, due = NULL, put_at = NULL, turn = ? WHERE number = ?",
+                (_turn(connection, part), number),
             )
 
     # Ends
@@ -205,9 +209,15 @@ class Journal(Looks):
                 self._end(connection, lease.number, part, "cancelled", self._now())
                 return
             connection.execute(
-                "UPDATE units SET state = 'queued', crew = NULL, due = ?, error = ?, attempts = attempts - ? "
-                "WHERE number = ?",
-                (self._now() + seconds, json.dumps(error) if error else None, not counts, lease.number),
+                "UPDATE units SET state = 'queued', crew = NULL, due = :now + :seconds, put_at = :now, error = :error, "
+                "attempts = attempts - :free WHERE number = :number",
+                {
+                    "now": self._now(),
+                    "seconds": seconds,
+                    "error": json.dumps(error) if error else None,
+                    "free": not counts,
+                    "number": lease.number,
+                },
             )
 
     @contextmanager
@@ -228,7 +238,7 @@ class Journal(Looks):
     ) -> None:
         connection.execute(
             "UPDATE units SET state = ?, finished_at = ?, result = ?, error = coalesce(?, error), crew = NULL, "
-            "ready = 0, due = NULL WHERE number = ?",
+            "ready = 0, due = NULL, put_at = NULL WHERE number = ?",
             (state, now, result, error, number),
         )
         if part is not None:
@@ -254,19 +264,25 @@ class Journal(Looks):
 
     # Crews
 
-    def join(self, crew: str, told: str) -> None:
-        """A crew begins to work, in a process that ``told`` names."""
-        with self.changing() as connection:
-            connection.execute("INSERT OR REPLACE INTO crews VALUES (?, ?, 0)", (crew, told))
+    def beat(self, crew: str, place: str = "") -> bool:
+        """A crew is alive; whether others knew.
 
-    def beat(self, crew: str) -> bool:
-        """A crew is alive; whether others still believe so."""
+        Args:
+            crew: the crew.
+            place: its process.
+        """
         with self.changing() as connection:
-            return connection.execute("UPDATE crews SET beats = beats + 1 WHERE id = ?", (crew,)).rowcount == 1
+            known = connection.execute("SELECT 1 FROM crews WHERE id = ?", (crew,)).fetchone() is not None
+            connection.execute(
+                "INSERT INTO crews VALUES (?, ?, 1) "
+                "ON CONFLICT DO UPDATE SET place = excluded.place, beats = beats + 1",
+                (crew, place),
+            )
+            return known
 
     def crews(self) -> dict[str, tuple[int, str]]:
         """All crews: how often each has beaten, and where it is."""
-        return {crew: (beats, told) for crew, beats, told in self._asked("SELECT id, beats, told FROM crews")}
+        return {crew: (beats, place) for crew, beats, place in self._asked("SELECT id, beats, place FROM crews")}
 
     def bury(self, crew: str, most: int) -> int:
         """A crew is dead: what it had is taken by others, from the last checkpoint.
@@ -425,10 +441,6 @@ class Journal(Looks):
             ).fetchall()
             for number, part in late:
                 self._end(connection, number, part, "expired", now)
-            # No pause is that long: the clock was set back.
-            late_by = now + LONGEST_PAUSE * 2
-            query = "UPDATE units SET due = ? WHERE due > ? AND due IS NOT not_before"
-            connection.execute(query, (now, late_by))
             gone = connection.execute(
                 "DELETE FROM units WHERE number IN (SELECT number FROM units WHERE finished_at < ? LIMIT ?)",
                 (now - keep, at_once),

@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dagstack_plugins.sqlite_files import connected
+
+PUT: Final = "put_at IS NOT NULL AND put_at"
+"""When a unit was put back, which is in the future if the clock was set back since; so written for its index."""
 
 
 class Looks:
@@ -74,8 +77,10 @@ class Looks:
 
     def has_ready(self) -> bool:
         """Whether a unit waits to be taken."""
-        query = "SELECT EXISTS (SELECT 1 FROM units WHERE ready = 1) OR EXISTS (SELECT 1 FROM units WHERE due <= ?)"
-        return bool(self._asked(query, (self._now(),))[0][0])
+        now = self._now()
+        conditions = "ready = 1", "due <= ?", f"{PUT} > ?"
+        query = " OR ".join(f"EXISTS (SELECT 1 FROM units WHERE {condition})" for condition in conditions)
+        return bool(self._asked(f"SELECT {query}", (now, now))[0][0])
 
     def counts(self) -> dict[str, int]:
         """How many units are in each state."""

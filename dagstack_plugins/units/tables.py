@@ -12,7 +12,7 @@ from typing import Final
 
 from dagstack_plugins.sqlite_files import connected
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Of the tables, as ``PRAGMA user_version``."""
 _BESIDE: Final = ("", "-wal", "-shm")
 """What SQLite keeps beside a file, by its ending."""
@@ -33,6 +33,8 @@ CREATE TABLE units (
     ready INTEGER NOT NULL,
     -- When one that is first of its partition becomes ready by itself.
     due REAL,
+    -- When it was put back to wait for that.
+    put_at REAL,
     -- Whose turn it is: the smallest first.
     turn INTEGER NOT NULL,
     queued_at REAL NOT NULL,
@@ -52,12 +54,13 @@ CREATE TABLE units (
 CREATE UNIQUE INDEX units_key ON units (key) WHERE key IS NOT NULL AND state IN ('queued', 'running', 'succeeded');
 CREATE INDEX units_ready ON units (priority DESC, turn, number) WHERE ready = 1;
 CREATE INDEX units_due ON units (due) WHERE due IS NOT NULL;
+CREATE INDEX units_put ON units (put_at) WHERE put_at IS NOT NULL;
 CREATE INDEX units_part ON units (part, number) WHERE part IS NOT NULL AND state IN ('queued', 'running');
 CREATE INDEX units_crew ON units (crew) WHERE crew IS NOT NULL;
 CREATE INDEX units_expiry ON units (expires_at) WHERE expires_at IS NOT NULL AND state = 'queued';
 CREATE INDEX units_ended ON units (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX units_state ON units (state, number);
-CREATE TABLE crews (id TEXT PRIMARY KEY, told TEXT NOT NULL, beats INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE crews (id TEXT PRIMARY KEY, place TEXT NOT NULL, beats INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE results (hash TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE checkpoints (
     number INTEGER NOT NULL REFERENCES units ON DELETE CASCADE,

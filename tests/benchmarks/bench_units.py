@@ -84,7 +84,7 @@ def test_trivial_units(beside: Any, registry: PluginRegistry, tmp_path: Path) ->
 def queue(file: Path, count: int) -> Callable[[], None]:
     """Take the next of so many, and finish it; another comes in its place."""
     journal = Journal(file)
-    journal.join("crew", "")
+    journal.beat("crew")
     wanted = Wanted("tool", "nothing", "execute", "{}", "1")
     with journal.changing():
         for number in range(count):

@@ -26,6 +26,7 @@ from dagstack_plugins import (
     orchestrator,
 )
 from dagstack_plugins.conformance import OrchestratorConformance
+from dagstack_plugins.dag import DAG, DAGExecutor, unit_task
 from dagstack_plugins.units.celery import CeleryOrchestrator
 from tests.units.cluster import RedisServer, Worker, redis, worker
 from tests.units.conftest import until
@@ -196,6 +197,18 @@ def test_a_result_that_is_no_json_fails_and_says_where(cluster: Cluster) -> None
 def test_a_plugin_submits_units_itself(cluster: Cluster) -> None:
     registry, _, _ = cluster
     assert registry.units.wait(registry.units.wait(submit(registry, do="submit"), 20), 20) == "of a unit"
+
+
+def test_nodes_of_a_graph_are_done_by_workers(cluster: Cluster) -> None:
+    registry, _, _ = cluster
+    graph = DAG()
+    graph.add_nodes(["first", "second"])
+    graph.add_edge("first", "second")
+    tasks = {
+        "first": unit_task(registry, "tool", "doer", "execute", payload={"value": 1}),
+        "second": unit_task(registry, "tool", "doer", "execute", payload=lambda first: {"value": first + 1}),
+    }
+    assert DAGExecutor(graph).execute(tasks)["second"] == 2
 
 
 def test_one_that_looks_hears_that_it_was_cancelled(cluster: Cluster) -> None:

@@ -28,7 +28,7 @@ class Queue(RuleBasedStateMachine):
         self.time = 1000.0
         self.journal = Journal(Path(self.folder.name) / "units.db", lambda: self.time)
         for crew in ("one", "two"):
-            self.journal.join(crew, "")
+            self.journal.beat(crew)
         self.units: list[str] = []
         self.part: dict[str, Any] = {}
         self.begun: list[str] = []
@@ -108,7 +108,7 @@ class Queue(RuleBasedStateMachine):
             del self.held[unit]
             if unit in self.unwanted:
                 self.ended[unit] = "cancelled"
-        self.journal.join(crew, "")
+        self.journal.beat(crew)
 
     @rule(number=st.integers(0, 30))
     def cancel(self, number: int) -> None:
@@ -149,3 +149,22 @@ class Queue(RuleBasedStateMachine):
 
 Queue.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestQueue = Queue.TestCase
+
+
+def test_a_clock_that_was_set_back_holds_up_no_retry(tmp_path: Path) -> None:
+    moment = 10_000.0
+    journal = Journal(tmp_path / "units.db", lambda: moment)
+    for part in ("a", "b"):
+        journal.add(Wanted("tool", "doer", "execute", "{}", "1", part=part, not_before=None))
+    first, second = journal.take("crew"), journal.take("crew")
+    assert first is not None
+    assert second is not None
+    journal.put_back(first, 100)
+    moment -= 500
+    assert journal.has_ready()
+    journal.put_back(second, 100)
+    again = journal.take("crew")
+    assert again is not None
+    assert again.id == first.id
+    assert journal.take("crew") is None, "that one waits for its time by today's clock"
+    journal.close()

@@ -159,3 +159,14 @@ def test_a_full_disk_loses_nothing(
     assert states & {"queued", "running"}, "the disk was never full"
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert [registry.units.wait(unit, 30) for unit in units] == [letters(2)] * 30
+
+
+def test_a_worker_that_begins_on_a_full_disk_works_once_there_is_room(
+    registry: PluginRegistry, worker: Callable[..., subprocess.Popen[str]]
+) -> None:
+    unit = submit(registry, "one", 2)
+    process = worker(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)))
+    time.sleep(0.5)
+    assert registry.units.status(unit).state == "queued"
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert registry.units.wait(unit, 20) == letters(2)

@@ -13,6 +13,7 @@ from dagstack_plugins.units.attempt import Attempt
 from dagstack_plugins.units.celery.ledger import RedisLedger, Taken
 from dagstack_plugins.units.celery.messages import Messages
 from dagstack_plugins.units.places import is_gone
+from dagstack_plugins.units.silence import Silence
 from dagstack_plugins.wording import raised
 
 _LOOK: Final = 0.5
@@ -66,7 +67,7 @@ class Keeper:
         self._attempts: dict[str, Attempt] = {}
         self._strange: set[str] = set()
         self._beaten = 0.0
-        self._beats: dict[str, tuple[int, float]] = {}
+        self._silence = Silence()
         self._missing: dict[str, float] = {}
         self._searched = 0.0
         self._crews = 0
@@ -107,7 +108,7 @@ class Keeper:
 
     def _live(self) -> None:
         told = ""
-        while not self._stopping.wait(max(_LOOK, _CROWD * self._crews)):
+        while not self._stopping.wait(self._pause()):
             try:
                 self._look()
                 if told:
@@ -117,6 +118,9 @@ class Keeper:
                 if raised(error) != told:
                     told = raised(error)
                     _log.error("%s: units can't be looked at: %s; it is tried again", self._place, told)
+
+    def _pause(self) -> float:
+        return max(_LOOK, _CROWD * self._crews)
 
     def _look(self) -> None:
         if self._works:  # then its worker has said it, once for all of its processes
@@ -172,14 +176,10 @@ class Keeper:
     # Those of others
 
     def _bury_dead(self, crews: Mapping[str, int]) -> None:
-        now = time.monotonic()
-        self._beats = {
-            crew: (count, self._beats[crew][1] if crew in self._beats and self._beats[crew][0] == count else now)
-            for crew, count in crews.items()
-            if crew != self._crew
-        }
-        for crew, (_, since) in self._beats.items():
-            if now - since > self._patience or is_gone(crew.partition(" ")[2]):
+        others = {crew: beats for crew, beats in crews.items() if crew != self._crew}
+        silences = self._silence.heard(others, 2 * self._pause())
+        for crew, silent in silences.items():
+            if silent > self._patience or is_gone(crew.partition(" ")[2]):
                 had = self._ledger.bury(crew, self._most)
                 if had:
                     _log.warning("a worker has died; others take its %d units", had)

@@ -9,6 +9,7 @@
 --   state:STATE    zset    ids by number
 --   part:PART      zset    ids by number of those that have not ended; the first one is the one whose turn it is
 --   due            zset    ids by time of those that wait for a moment
+--   put            zset    of those that were put back to wait, the ids by the time of that
 --   expiry         zset    ids by time of those that were never begun and will not be after that
 --   sent:LANE      zset    ids by turn of those whose message is on its way; a lane is a queue and a priority in it
 --   taken          hash    lane -> the turn of the latest one that was taken from it
@@ -40,6 +41,7 @@ local sending = {}
 local function send(id)
     local lane = get(id, 'lane')
     redis.call('ZREM', key('due'), id)
+    redis.call('ZREM', key('put'), id)
     redis.call('SADD', key('lanes'), lane)
     redis.call('ZADD', key('sent:' .. lane), redis.call('INCR', key('turns')), id)
     table.insert(sending, id)
@@ -88,6 +90,7 @@ local function finish(id, state)
     move(id, state)
     set(id, 'finished_at', written(now))
     redis.call('ZREM', key('due'), id)
+    redis.call('ZREM', key('put'), id)
     redis.call('ZREM', key('expiry'), id)
     redis.call('ZADD', key('ended'), now, id)
     if state ~= 'succeeded' then free_key(id) end
@@ -231,6 +234,7 @@ function commands.put_back()
         move(id, 'queued')
         if tonumber(seconds) > 0 then
             redis.call('ZADD', key('due'), now + tonumber(seconds), id)
+            redis.call('ZADD', key('put'), now, id)
         else
             send(id)
         end
@@ -329,15 +333,14 @@ function commands.bury()
     return {bury(ARGV[2], tonumber(ARGV[3])), sending}
 end
 
--- how many at most of each, the longest pause, seconds that ended units are kept
+-- how many at most of each, seconds that ended units are kept
 function commands.keep()
-    local most, pause, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+    local most, kept = tonumber(ARGV[2]), tonumber(ARGV[3])
     for _, id in ipairs(up_to('due', now, most)) do send(id) end
     for _, id in ipairs(up_to('expiry', now, most)) do finish(id, 'expired') end
-    -- No pause is that long: the clock was set back.
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due'), now + pause * 2, '+inf', 'LIMIT', 0, most)) do
-        local moment = tonumber(get(id, 'not_before'))
-        if not moment or moment <= now then send(id) end
+    -- What was put back in the future was put back by a clock that has been set back since.
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('put'), '(' .. written(now), '+inf', 'LIMIT', 0, most)) do
+        send(id)
     end
     for _, id in ipairs(up_to('ended', now - kept, most)) do forget(id) end
     local overtaken, lanes = {}, {}

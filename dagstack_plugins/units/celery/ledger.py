@@ -16,7 +16,7 @@ from redis.retry import Retry
 
 from dagstack_plugins.checkpoints import check_expected
 from dagstack_plugins.errors import UnitRefused
-from dagstack_plugins.units.records import ENDED, LONGEST_PAUSE, Lease, Superseded, Wanted
+from dagstack_plugins.units.records import ENDED, Lease, Superseded, Wanted
 
 PREFIX: Final = "{dagstack}"
 """Of all keys; the braces keep them together on one server of a cluster."""
@@ -257,7 +257,7 @@ class RedisLedger:
 
     def keep(self, seconds: float) -> Kept:
         """Send what has come to its time, expire what was not begun in time, forget what ended so many seconds ago."""
-        sending, crews, overtaken, lanes = self._call("keep", _AT_ONCE, LONGEST_PAUSE, seconds)
+        sending, crews, overtaken, lanes = self._call("keep", _AT_ONCE, seconds)
         self._posted(sending)
         beats = {crew: int(count) for crew, count in zip(crews[::2], crews[1::2], strict=True)}
         return Kept(beats, overtaken, lanes)

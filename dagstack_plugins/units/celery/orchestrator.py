@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from dagstack_plugins.context import PluginContext
-from dagstack_plugins.errors import PluginError, PluginUnavailable, UnitRefused
+from dagstack_plugins.errors import PluginError, PluginUnavailable
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.units.attempt import Attempt
 from dagstack_plugins.units.orchestrating import AWAY, OPTIONS, Ending, Orchestrating, told_of
@@ -160,7 +160,9 @@ class CeleryOrchestrator(Orchestrating):
             ending()
         except Superseded as error:
             _log.warning("unit %s was given to others meanwhile; what came of it here is dropped", error)
-        except UnitRefused as error:  # a result that Redis does not take
+        except self._redis.troubles:
+            raise
+        except Exception as error:  # what Redis does not take, now or later
             self._redis.fail(attempt.lease, told_of(error))
 
     def _insisted(self, do: Callable[[], Any]) -> Any:
