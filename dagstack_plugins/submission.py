@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
 
-from dagstack_plugins.errors import KindUnknown, PluginUnavailable, UnitFailed, UnitRefused
+from dagstack_plugins.errors import KindUnknown, PluginError, PluginUnavailable, UnitFailed, UnitRefused
+from dagstack_plugins.wording import shown
 
 _SHORTEST: Final = 0.01
 """Seconds between the first looks at a unit."""
 _LONGEST: Final = 0.5
 """Seconds between looks at one that takes its time."""
+_AWAY: Final = 60.0
+"""Seconds for which an orchestrator may be away that has answered before."""
 _OPEN: Final = ("queued", "running")
 
 
@@ -93,6 +96,12 @@ class Units:
             PayloadInvalid: if ``args`` are not what the hook takes.
             PluginUnavailable: if there is no orchestrator.
         """
+        if not isinstance(args, Mapping | None):
+            raise UnitRefused(
+                f"args are what the hook takes, by name, found {shown(args)}", kind=kind, plugin=plugin_name
+            )
+        if isinstance(not_before, datetime):
+            not_before = (not_before if not_before.tzinfo else not_before.replace(tzinfo=UTC)).isoformat()
         given: dict[str, Any] = {
             "kind": kind,
             "plugin_name": plugin_name,
@@ -101,7 +110,7 @@ class Units:
             "idempotency_key": idempotency_key,
             "partition_key": partition_key,
             "priority": priority,
-            "not_before": not_before.isoformat() if isinstance(not_before, datetime) else not_before,
+            "not_before": not_before,
         }
         answer = self._hook("enqueue")({name: value for name, value in given.items() if value is not None})
         return Submitted(answer["unit_id"], answer["deduplicated"])
@@ -157,14 +166,20 @@ class Units:
             UnitFailed: if it ended without a result.
             TimeoutError: if it has not ended in time.
             UnitUnknown: if there is no such unit.
+            PluginError: if the orchestrator can't answer; once it has, only after a minute in which it can't.
         """
         end = None if timeout is None else time.monotonic() + timeout
+        patience = _Patience()
+        state = "queued"
         for pause in _pauses():
-            answer = self._hook("result")(unit_id=unit_id).to_dict()
-            if answer["state"] not in _OPEN:
-                return _value(unit_id, answer)
+            with patience:
+                answer = self._hook("result")(unit_id=unit_id).to_dict()
+                state = answer["state"]
+                if state not in _OPEN:
+                    return _value(unit_id, answer)
             if end is not None and time.monotonic() + pause > end:
-                raise TimeoutError(f"unit {unit_id} is still {answer['state']} after {timeout:g} s")
+                hint = ", and nobody has taken it" if state == "queued" else ""
+                raise TimeoutError(f"unit {unit_id} is still {state} after {timeout:g} s{hint}")
             time.sleep(pause)
         raise AssertionError("unreachable")
 
@@ -182,16 +197,15 @@ class Units:
             UnitUnknown: if there is no such unit.
         """
         before: UnitEvent | None = None
-        pauses = _pauses()
+        pauses, patience = _pauses(), _Patience()
         while True:
-            told = (await self._aio("status")(unit_id=unit_id)).to_dict()
-            event = UnitEvent(
-                unit_id, told["state"], told.get("progress"), told.get("message", ""), told.get("attempts", 0)
-            )
-            if event != before:
+            event = before
+            with patience:
+                event = _event(unit_id, (await self._aio("status")(unit_id=unit_id)).to_dict())
+            if event is not None and event != before:
                 before, pauses = event, _pauses()
                 yield event
-            if event.state not in _OPEN:
+            if event is not None and event.state not in _OPEN:
                 return
             await asyncio.sleep(next(pauses))
 
@@ -209,6 +223,26 @@ class Units:
                 "no orchestrator takes units of work: registry.register(LocalOrchestrator, LocalOrchestrator.manifest) "
                 f"adds the one that needs nothing else ({error})"
             ) from None
+
+
+class _Patience:
+    """Bears with an orchestrator that is away for a while, as when its server is restarted, once it has answered."""
+
+    def __init__(self) -> None:
+        self._heard: float | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: object, __: object) -> bool:
+        if error is None:
+            self._heard = time.monotonic()
+        is_away = isinstance(error, PluginError | PluginUnavailable)
+        return is_away and self._heard is not None and time.monotonic() - self._heard < _AWAY
+
+
+def _event(unit_id: str, told: Mapping[str, Any]) -> UnitEvent:
+    return UnitEvent(unit_id, told["state"], told.get("progress"), told.get("message", ""), told.get("attempts", 0))
 
 
 def _pauses() -> Iterator[float]:

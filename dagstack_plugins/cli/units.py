@@ -26,6 +26,7 @@ from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.submission import Units
+from dagstack_plugins.units.celery import CeleryOrchestrator
 from dagstack_plugins.units.chosen import VARIABLE, orchestrator
 from dagstack_plugins.units.local import FILE, LocalOrchestrator
 
@@ -240,7 +241,10 @@ def _orchestrator(file: Path | None) -> tuple[Any, Mapping[str, Any]]:
     if file is not None:
         return LocalOrchestrator(file), LocalOrchestrator.manifest
     try:
-        return orchestrator()
+        plugin, manifest = orchestrator()
+        if isinstance(plugin, CeleryOrchestrator):
+            plugin.keeps = False  # which it would do by the configuration given here, and not by the deployment's
+        return plugin, manifest
     except PluginUnavailable as error:
         raise click.UsageError(str(error)) from None
 

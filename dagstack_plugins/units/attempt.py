@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from dagstack_plugins.checkpoints import Keys, encode_state
@@ -26,7 +28,7 @@ class Attempt:
         lease: see above.
         unwanted: why it should stop; empty while it should not.
         noticed: whether the plugin was told so.
-        hindered: whether the ledger refused a checkpoint, which is no fault of the plugin's.
+        hindered: whether the ledger did nothing for a checkpoint, which is no fault of the plugin's.
     """
 
     def __init__(self, ledger: Ledger, lease: Lease) -> None:
@@ -54,13 +56,8 @@ class Attempt:
             PluginError: if the ledger refuses it; nothing was kept.
         """
         text = encode_state(state)
-        try:
+        with self._hindering("kept"):
             version, wanted = self._ledger.save(self.lease, scope, json.dumps(key), text, expected)
-        except self._ledger.troubles as error:
-            self.hindered = True
-            raise PluginError(
-                f"a checkpoint can't be kept: {raised(error)}", error_type=type(error).__name__
-            ) from error
         if not wanted:
             self.unwanted = self.unwanted or "it was cancelled"
         if self.unwanted:
@@ -70,13 +67,25 @@ class Attempt:
 
     def load(self, scope: str, key: str) -> tuple[Any, int]:
         """The state that was kept for this unit, and its version."""
-        state, version = self._ledger.load(self.lease, scope, json.dumps(key))
+        with self._hindering("read"):
+            state, version = self._ledger.load(self.lease, scope, json.dumps(key))
         return json.loads(state), version
 
     def list(self, scope: str, prefix: str = "") -> Keys:
         """The keys of its states."""
-        keys: Keys = sorted(json.loads(key) for key in self._ledger.keys(self.lease, scope))
+        with self._hindering("read"):
+            keys: Keys = sorted(json.loads(key) for key in self._ledger.keys(self.lease, scope))
         return [key for key in keys if key.startswith(prefix)]
+
+    @contextmanager
+    def _hindering(self, what: str) -> Iterator[None]:
+        """What the ledger can't do just now is no fault of the plugin's, and the attempt does not count."""
+        try:
+            yield
+        except self._ledger.troubles as error:
+            self.hindered = True
+            told = f"a checkpoint can't be {what}: {raised(error)}"
+            raise PluginError(told, error_type=type(error).__name__) from error
 
     def emit(self, event: ProgressEvent) -> None:
         """Remember how far it is; that is written now and then, so that the plugin waits for no disk."""

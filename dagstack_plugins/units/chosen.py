@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,6 +12,8 @@ from dagstack_plugins.units.local import LocalOrchestrator
 
 VARIABLE: Final = "DAGSTACK_UNITS"
 """Where the units are: a file on this machine, or the URL of a Redis server."""
+_ADDRESS: Final = re.compile(r"[\w.-]+:\d+$|\w{2,}:/")
+"""What somebody may mean for an address: ``localhost:6379``, ``redis:/localhost``."""
 _REDIS: Final = ("redis", "rediss")
 
 
@@ -29,7 +32,7 @@ def orchestrator() -> tuple[Any, Mapping[str, Any]]:
         A plugin and its manifest, as ``register`` takes them.
 
     Raises:
-        PluginUnavailable: if it is the address of something else.
+        PluginUnavailable: if it is the address of something else, or looks like one.
 
     Examples:
         >>> from dagstack_plugins import PluginRegistry
@@ -41,6 +44,8 @@ def orchestrator() -> tuple[Any, Mapping[str, Any]]:
     """
     where = os.environ.get(VARIABLE, "")
     scheme, is_url, _ = where.partition("://")
+    if not is_url and _ADDRESS.match(where):
+        raise PluginUnavailable(f"{VARIABLE} looks like an address, and Redis is given as redis://host:port/number")
     if not is_url:
         return LocalOrchestrator(where or None), LocalOrchestrator.manifest
     if scheme not in _REDIS:

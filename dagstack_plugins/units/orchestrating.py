@@ -217,7 +217,12 @@ class Orchestrating:
                 states=states,
             )
             expires_at = self._expires_at()
-            done = [self._again(unit, expires_at) for unit in reversed(found)]
+        done: list[bool] = []
+        try:
+            with self._told():
+                done.extend(self._again(unit, expires_at) for unit in reversed(found))
+        except PluginError as error:
+            raise PluginError(f"{error}; {sum(done)} of {len(found)} units were queued again before that") from error
         self._queued()
         return {"enqueued_count": sum(done), "skipped_count": len(done) - sum(done)}
 
@@ -326,7 +331,9 @@ class Orchestrating:
             plugin: Plugin | None = slot.accepted(name)
             if plugin is not None and plugin.usable:
                 return plugin
-        raise PluginUnavailable(f"plugin {name!r} of kind {kind!r} is not ready", kind=kind, plugin=name)
+        known = self._known(kind, name)
+        why = f": {known.reason}" if known is not None and known.reason else ""
+        raise PluginUnavailable(f"plugin {name!r} of kind {kind!r} is not ready{why}", kind=kind, plugin=name)
 
     def _stopped(self, attempt: Attempt) -> Ending:
         lease, ledger = attempt.lease, self._ledger
@@ -353,7 +360,8 @@ def _unknown(unit: str) -> UnitUnknown:
 
 def told_of(error: Exception) -> dict[str, str]:
     """An error as the ledger keeps it."""
-    kind = getattr(error, "error_type", None) or type(error).__name__
+    kind = getattr(error, "error_type", None) if isinstance(error, PluginError) else None
+    kind = kind or type(error).__name__
     return {"type": str(kind), "message": said(error) or str(kind)}
 
 

@@ -10,6 +10,8 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NUMBERS: Final = Path("/proc/self/ns/pid")
 """Within which numbers of processes mean the same: containers have their own."""
 _ENDED: Final = ("Z", "X")
+"""States of processes of which only the number is left."""
+_GONE: Final = "-"
 
 
 def here() -> str:
@@ -33,7 +35,8 @@ def is_gone(place: str) -> bool:
     machine, _, process = place.rpartition(":")[0].rpartition(":")
     if not machine or machine != _machine():
         return False
-    return _begun(int(process)) != place.rpartition(":")[2]
+    begun = _begun(int(process))
+    return _has_ended(int(process)) if begun is None else begun != place.rpartition(":")[2]
 
 
 def _machine() -> str:
@@ -43,11 +46,22 @@ def _machine() -> str:
         return ""
 
 
+def _has_ended(process: int) -> bool:
+    """Whether there is none of that number: those of other users may be hidden (``hidepid``)."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _begun(process: int) -> str | None:
-    """When a process began, as numbers are used again; ``None`` if it has ended."""
+    """When a process began, as numbers are used again; ``None`` if it can't be seen."""
     try:
         told = Path(f"/proc/{process}/stat").read_text("ascii", "replace")
     except OSError:
         return None
     state, *fields = told.rpartition(")")[2].split()  # its name is before, in brackets, and may have any
-    return None if state in _ENDED else fields[18]
+    return _GONE if state in _ENDED else fields[18]

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
+_LIBRARY = sysconfig.get_path("stdlib")
 PROGRAM = f"python {sys.argv[0]}"
 OUT = Path("corpus_index")
 
@@ -67,8 +68,8 @@ def _index_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         nargs="?",
-        default=Path(sysconfig.get_path("stdlib")),
-        help="what to index (default: %(default)s)",
+        default=Path(_LIBRARY),
+        help=f"what to index (default: {_LIBRARY.replace('%', '%%')})",  # mixed with options, it is not told by itself
     )
     parser.add_argument("--limit", type=_count, metavar="N", help="only the first N files")
     parser.add_argument(

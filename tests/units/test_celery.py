@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from dagstack_plugins import (
 from dagstack_plugins.conformance import OrchestratorConformance
 from dagstack_plugins.dag import DAG, DAGExecutor, unit_task
 from dagstack_plugins.units.celery import CeleryOrchestrator
+from dagstack_plugins.units.celery.messages import celery_app
 from tests.units.cluster import RedisServer, Worker, redis, worker
 from tests.units.conftest import until
 
@@ -211,6 +213,18 @@ def test_nodes_of_a_graph_are_done_by_workers(cluster: Cluster) -> None:
     assert DAGExecutor(graph).execute(tasks)["second"] == 2
 
 
+def test_a_task_that_is_revoked_is_a_unit_that_is_cancelled(cluster: Cluster) -> None:
+    registry, _, _ = cluster
+    app = celery_app(f"redis://{place_of(registry)}")
+    first = submit(registry, do="steps", count=20, pause=0.05, part="revoked")
+    second, third = submit(registry, value=2, part="revoked"), submit(registry, value=3, part="revoked")
+    app.control.revoke(second)
+    assert registry.units.wait(first, 20) == 20
+    assert registry.units.wait(third, 20) == 3
+    assert registry.units.status(second).state == "cancelled"
+    app.close()
+
+
 def test_one_that_looks_hears_that_it_was_cancelled(cluster: Cluster) -> None:
     registry, _, _ = cluster
     unit = submit(registry, do="until_cancelled")
@@ -292,6 +306,20 @@ def test_a_worker_that_is_asked_to_end_hands_over_what_it_has(server: RedisServe
     assert len([line for line in noted(folder) if line.startswith(" begin")]) == 1
 
 
+def test_a_signal_to_all_processes_of_a_worker_is_no_failure_of_its_plugins(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    folder, broker = prepared(tmp_path), server.url(next(databases))
+    with host(folder, broker) as registry:
+        with worker(folder, broker, config=TOML + "max_attempts = 1\n", gently=False) as process:
+            unit = submit(registry, do="steps", count=40, pause=0.05, log=str(folder / "log"))
+            until(lambda: " 3" in noted(folder))
+            os.killpg(process.process.pid, signal.SIGTERM)
+            process.process.wait(30)
+        with worker(folder, broker, config=TOML, gently=False):
+            assert registry.units.wait(unit, 30) == 40
+
+
 @pytest.mark.parametrize("pool", ["threads", "solo"])
 def test_other_pools_work(server: RedisServer, tmp_path: Path, pool: str) -> None:
     folder, broker = prepared(tmp_path), server.url(next(databases))
@@ -324,6 +352,24 @@ def test_redis_restarted_loses_nothing(tmp_path: Path, how: signal.Signals) -> N
     for number in range(12):
         assert noted(folder).count(f"u{number} end") == 1
         assert sum(line in [f"u{number} {step}" for step in range(5)] for line in noted(folder)) <= 6
+
+
+def test_workers_and_hosts_bear_with_a_redis_that_is_away(tmp_path: Path) -> None:
+    """Also those that have a hand free, and wait for messages meanwhile."""
+    server = RedisServer(tmp_path)
+    folder, broker = prepared(tmp_path), server.url()
+    try:
+        with host(folder, broker) as registry, worker(folder, broker, config=TOML), ThreadPoolExecutor() as threads:
+            unit = submit(registry, do="steps", count=20, pause=0.05, log=str(folder / "log"))
+            waiting = threads.submit(registry.units.wait, unit, 60)
+            until(lambda: " 3" in noted(folder))
+            server.stop()
+            time.sleep(5)
+            server.start()
+            assert waiting.result() == 20
+            assert registry.units.wait(submit(registry, value="after"), 30) == "after"
+    finally:
+        server.stop()
 
 
 def test_a_redis_that_is_full_refuses_units_and_loses_none(tmp_path: Path) -> None:
@@ -411,7 +457,10 @@ def test_a_broker_that_is_not_there_is_told_in_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("broker", ["http://localhost", "redis://", "redis://localhost:port/0", "redis://localhost/x"])
+@pytest.mark.parametrize(
+    "broker",
+    ["http://localhost", "redis://", "redis://localhost:port/0", "redis://localhost/x", "redis://h/0?password=s"],
+)
 def test_addresses_that_are_none_are_told(tmp_path: Path, broker: str) -> None:
     with (
         host(prepared(tmp_path), broker) as registry,
@@ -424,7 +473,7 @@ def test_addresses_that_are_none_are_told(tmp_path: Path, broker: str) -> None:
     ("setting", "told"),
     [
         ("queue = 3", "queue"),
-        ('broker = "amqp://localhost"', "broker"),
+        ('broker = "amqp://localhost"', "redis://host:port/number"),
         ("lease_sec = 0", "lease_sec"),
         ("speed = 1", "speed"),
     ],
@@ -505,6 +554,38 @@ def test_a_host_of_ones_own_lends_resources_and_names_queues(
         del sys.modules["jobs"]
 
 
+ALONE = """\
+def alone():
+    registry = PluginRegistry()
+    manifest = {"name": "doer", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1"}
+    registry.register(Doer, {**manifest, "unit_of_work": {"declared": True}})
+    return registry, PluginContext()
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [
+        (
+            "worker_app(host, 'redis://localhost:1/7')",
+            "the host's broker is Redis at 127.0.0.1:{port}/0, and the worker's ",
+        ),
+        ("worker_app(host, queue='other')", "the host's queue is dagstack-units, and the worker's other"),
+        ("worker_app(lambda: None)", "worker_app(host) takes a function that makes a registry"),
+        ("worker_app(host())", "worker_app(host) takes a function that makes a registry"),
+        ("worker_app(alone)", "the host has no CeleryOrchestrator"),
+    ],
+)
+def test_a_worker_that_could_never_do_anything_says_so(
+    server: RedisServer, tmp_path: Path, app: str, told: str
+) -> None:
+    code = JOBS.replace("app = worker_app(host)", f"{ALONE}\n\napp = {app}")
+    (tmp_path / "jobs.py").write_text(code, encoding="utf-8")
+    process = Worker(tmp_path, server.url(), app="jobs")
+    assert process.process.wait(30) == 1
+    assert told.format(port=server.port) in process.told()
+
+
 def test_higher_priorities_are_taken_first(server: RedisServer, tmp_path: Path) -> None:
     folder, broker = prepared(tmp_path), server.url(next(databases))
     log = str(folder / "log")
@@ -528,9 +609,14 @@ def test_one_variable_says_where_units_are(monkeypatch: pytest.MonkeyPatch, wher
 
 
 def test_other_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTACK_UNITS", "amqp://localhost")
-    with pytest.raises(PluginUnavailable, match="DAGSTACK_UNITS names a amqp:// address"):
-        orchestrator()
+    for where, told in (
+        ("amqp://localhost", "DAGSTACK_UNITS names a amqp:// address"),
+        ("localhost:6379", "DAGSTACK_UNITS looks like an address"),
+        ("redis:/:secret@localhost/0", "DAGSTACK_UNITS looks like an address, and Redis is given as redis://"),
+    ):
+        monkeypatch.setenv("DAGSTACK_UNITS", where)
+        with pytest.raises(PluginUnavailable, match=told):
+            orchestrator()
 
 
 def test_a_path_says_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -23,6 +25,7 @@ from dagstack_plugins import (
     UnitRefused,
     UnitUnknown,
 )
+from dagstack_plugins.units import places
 from tests.units import conftest
 from tests.units.conftest import Doer, Host, submit, until
 
@@ -434,3 +437,24 @@ def test_units_wait_for_plugins_that_start(host: Host) -> None:
     with host(Slow()) as registry:
         assert registry.units.wait(unit, 20) == {"said": 1}
         assert registry.units.status(unit).error is None
+
+
+def test_a_process_that_is_hidden_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of other users are where /proc is mounted with ``hidepid``."""
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    machine = places.here().rsplit(":", 2)[0]
+    monkeypatch.setattr(places, "_begun", lambda _: None)
+    assert not places.is_gone(f"{machine}:{child.pid}:1")
+    child.communicate()
+    assert places.is_gone(f"{machine}:{child.pid}:1")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_process_that_ended_is_gone_and_its_number_may_be_anothers() -> None:
+    machine, number, begun = places.here().rsplit(":", 2)
+    assert not places.is_gone(places.here())
+    assert places.is_gone(f"{machine}:{number}:{int(begun) - 1}")
+    assert not places.is_gone(f"another{machine}:{number}:{int(begun) - 1}")
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    until(lambda: places.is_gone(f"{machine}:{child.pid}:{begun}"))  # it is not waited for yet
+    child.wait()

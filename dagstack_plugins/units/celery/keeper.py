@@ -73,11 +73,16 @@ class Keeper:
         self._crews = 0
         self._checked = False
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="dagstack-plugins-units", daemon=True)
+        # Two, so that much to look after keeps nobody from showing that we live.
+        threads = {"dagstack-plugins-units": self._look_at_own, "dagstack-plugins-units-keeper": self._look_at_others}
+        self._threads = [
+            threading.Thread(target=self._live, args=(look,), name=name, daemon=True) for name, look in threads.items()
+        ]
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def work(self, leaving: Callable[[], bool]) -> None:
         """This process is a crew, from now on; ``leaving`` tells whether it is to end soon."""
@@ -99,22 +104,26 @@ class Keeper:
     def stop(self) -> None:
         """Look no more; what is still at work here is given back."""
         self._stopping.set()
-        self._thread.join(2 * _LOOK + 5)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(2 * _LOOK + 5)
         if self._works:
             try:
                 self._ledger.bury(self._crew, self._most)
             except self._ledger.troubles as error:
                 _log.warning("%s: %s; what was at work here is given to others later", self._place, raised(error))
 
-    def _live(self) -> None:
+    def _live(self, look: Callable[[], None]) -> None:
         told = ""
-        while not self._stopping.wait(self._pause()):
+        while not self._stopping.wait(self._pause() if look == self._look_at_others else _LOOK):
             try:
-                self._look()
+                look()
                 if told:
                     _log.warning("%s is there again", self._place)
                 told = ""
             except Exception as error:  # without it, all that runs here would be taken for dead
+                if self._stopping.is_set():
+                    return
                 if raised(error) != told:
                     told = raised(error)
                     _log.error("%s: units can't be looked at: %s; it is tried again", self._place, told)
@@ -122,10 +131,8 @@ class Keeper:
     def _pause(self) -> float:
         return max(_LOOK, _CROWD * self._crews)
 
-    def _look(self) -> None:
-        if self._works:  # then its worker has said it, once for all of its processes
-            self._look_at_own()
-        elif not self._checked:
+    def _look_at_others(self) -> None:
+        if not self._works and not self._checked:  # a worker says it once for all of its processes
             self.check()
         kept = self._ledger.keep(self._keep)
         self._crews = len(kept.crews)
@@ -148,6 +155,8 @@ class Keeper:
     # Those that run here
 
     def _look_at_own(self) -> None:
+        if not self._works:
+            return
         now = time.monotonic()
         beats = now - self._beaten >= self._patience / _BEATS
         own = dict(self._attempts)

@@ -23,7 +23,7 @@ PREFIX: Final = "{dagstack}"
 _STATES: Final = ("queued", "running", *ENDED)
 _CONNECT: Final = 3.0
 """Seconds to wait for a connection."""
-_ANSWER: Final = 20.0
+_ANSWER: Final = 10.0
 """Seconds to wait for an answer."""
 _RETRIES: Final = 6
 """With the pauses between them, these bridge a restart of Redis, and tell of one that is not there in seconds."""
@@ -75,6 +75,8 @@ class RedisLedger:
     """
 
     troubles: ClassVar[tuple[type[Exception], ...]] = (redis.RedisError,)
+    closed: ClassVar[tuple[type[Exception], ...]] = (redis.AuthenticationError,)
+    silent: ClassVar[tuple[type[Exception], ...]] = (redis.TimeoutError,)
     away: ClassVar[tuple[type[Exception], ...]] = (redis.ConnectionError, redis.TimeoutError)
 
     def __init__(self, url: str, lane: Callable[[Wanted], str], send: Send) -> None:
@@ -85,7 +87,8 @@ class RedisLedger:
             socket_connect_timeout=_CONNECT,
             socket_timeout=_ANSWER,
             health_check_interval=30,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), _RETRIES),
+            # Who does not answer in time is not asked again: it may be no Redis, or speak TLS where we do not.
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), _RETRIES, (redis.ConnectionError,)),
         )
         self._lane = lane
         self._send = send
@@ -290,12 +293,18 @@ class RedisLedger:
 
     def find(self, unit: str) -> dict[str, Any] | None:
         """All that is known of a unit; ``None`` if there is none."""
-        return next(self._rows([unit]), None)
+        row = next(self._rows([unit]), None)
+        if row is not None and row["state"] == "succeeded":
+            result: Any = self._redis.hget(f"{PREFIX}:unit:{unit}", "result")
+            row["result"] = self._redis.hget(f"{PREFIX}:results", result[1:]) if result.startswith("#") else result
+        return row
 
     def search(self, *, after: str | None = None, limit: int = -1, **conditions: Any) -> list[dict[str, Any]]:
         """Units that fit all conditions given, the newest first; conditions as the local ledger has them."""
         found: list[dict[str, Any]] = []
-        for row in self._found(after, **conditions):
+        fits_all = not any(value is not None for name, value in conditions.items() if name != "states")
+        page = min(limit, _PAGE) if fits_all and limit > 0 else _PAGE
+        for row in self._found(after, page, **conditions):
             if len(found) == limit:
                 break
             found.append(row)
@@ -303,11 +312,12 @@ class RedisLedger:
 
     def ids(self, **conditions: Any) -> list[str]:
         """The ids of units that fit all conditions given, the newest first."""
-        return [row["id"] for row in self._found(None, **conditions)]
+        return [row["id"] for row in self._found(None, _PAGE, **conditions)]
 
     def _found(
         self,
         after: str | None,
+        size: int,
         *,
         states: Sequence[str] = (),
         since: float | None = None,
@@ -321,7 +331,7 @@ class RedisLedger:
                 return
             last = f"({number}"
         wanted = {name: value for name, value in fields.items() if value is not None}
-        while page := self._page(states or _STATES, last):
+        while page := self._page(states or _STATES, last, size):
             last = f"({page[-1][1]:.0f}"
             for row in self._rows([unit for unit, _ in page]):
                 fits = all(row[name] == value for name, value in wanted.items())
@@ -332,32 +342,32 @@ class RedisLedger:
                 ):
                     yield row
 
-    def _page(self, states: Sequence[str], last: str) -> list[tuple[str, float]]:
+    def _page(self, states: Sequence[str], last: str, size: int) -> list[tuple[str, float]]:
         """The newest units in any of some states, with their numbers."""
         asked = self._redis.pipeline(transaction=True)  # one moment's: a unit that changes its state is seen once
         for state in dict.fromkeys(states):
-            asked.zrevrangebyscore(f"{PREFIX}:state:{state}", last, "-inf", 0, _PAGE, withscores=True)
+            asked.zrevrangebyscore(f"{PREFIX}:state:{state}", last, "-inf", 0, size, withscores=True)
         found = [(unit, number) for answer in asked.execute() for unit, number in answer]
-        return sorted(found, key=lambda one: -one[1])[:_PAGE]
+        return sorted(found, key=lambda one: -one[1])[:size]
 
     def _rows(self, units: Sequence[str]) -> Iterator[dict[str, Any]]:
         asked = self._redis.pipeline(transaction=False)
         for unit in units:
-            asked.hgetall(f"{PREFIX}:unit:{unit}")
-        rows = [_row(found) for found in asked.execute() if found]
-        for row in rows:
-            if (row["result"] or "").startswith("#"):
-                row["result"] = self._redis.hget(f"{PREFIX}:results", row["result"][1:])
-            yield row
+            asked.hmget(f"{PREFIX}:unit:{unit}", *_FIELDS)
+        yield from (_row(found) for found in asked.execute() if found[0] is not None)
 
 
+_FIELDS: Final = (
+    *("id", "kind", "plugin", "hook", "part", "state", "attempts", "progress", "message", "error"),
+    *("queued_at", "started_at", "finished_at"),
+)
+"""What is told of a unit; its payload and its result may be large, and are read on their own."""
 _NUMBERS: Final = ("queued_at", "started_at", "finished_at", "progress")
 
 
-def _row(found: Mapping[str, str]) -> dict[str, Any]:
+def _row(found: Sequence[str | None]) -> dict[str, Any]:
     """A unit as the local ledger tells of it."""
-    row: dict[str, Any] = dict.fromkeys((*_NUMBERS, "part", "message", "error", "result"))
-    row.update({name: value for name, value in found.items() if value != ""})
+    row: dict[str, Any] = {name: value or None for name, value in zip(_FIELDS, found, strict=True)}
     for name in _NUMBERS:
         if row[name] is not None:
             row[name] = float(row[name])

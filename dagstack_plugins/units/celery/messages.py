@@ -27,18 +27,23 @@ def celery_app(broker: str) -> Celery:
     """
     app = Celery("dagstack_plugins", broker=broker, set_as_current=False)
     app.conf.update(
+        # These go before CELERY_BROKER_URL, which another application in the same environment may have set.
+        broker_read_url=broker,
+        broker_write_url=broker,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its broker
         broker_transport_options={
             "socket_connect_timeout": _CONNECT,
+            "socket_timeout": _ANSWER,  # without it, a connection that died silently is waited on for ever
+            "socket_keepalive": True,
             "priority_steps": list(range(10)),
         },
         task_publish_retry_policy={"max_retries": 2, "interval_start": 0.1, "interval_step": 0.4, "interval_max": 0.5},
         task_ignore_result=True,  # what comes of units is in the ledger
-        # A message is acknowledged when its unit has ended or is put back: that of a worker that dies comes again.
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
-        worker_prefetch_multiplier=1,  # who has its hands full takes nothing from others
+        # It is the ledger that waits for a unit's end. Messages that wait for it as well end a worker whose connection
+        # breaks meanwhile (celery 5.7), and those of a worker that dies come again after an hour only.
+        task_acks_late=False,
+        worker_disable_prefetch=True,  # who has its hands full takes nothing from others
         worker_proc_alive_timeout=120,  # seconds for plugins to start
     )
     return app
@@ -53,8 +58,6 @@ class Messages:
 
     def __init__(self, broker: str) -> None:
         self._app = celery_app(broker)
-        # A worker finds out by itself that its connection is dead; who sends a message waits for an answer.
-        self._app.conf.broker_transport_options["socket_timeout"] = _ANSWER
 
     def send(self, unit: str, queue: str, priority: int) -> None:
         """Send a unit's message; if it can't be sent, who looks after the units finds that out, and sends it later."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginError, PluginUnavailable
@@ -24,6 +25,8 @@ QUEUE: Final = "dagstack-units"
 """Celery's queue of units that go to no other."""
 _ORDINARY: Final = 5
 """Redis knows ten priorities, 0 the first: the kind's 0 is in the middle."""
+_ELSEWHERE: Final = 5.0
+"""Seconds until a unit is sent again that came to a worker without its plugin."""
 _TROUBLE: Final = 1.0
 """Seconds between two attempts at what Redis refused."""
 _log: Final = logging.getLogger("dagstack_plugins.units")
@@ -43,6 +46,8 @@ class CeleryOrchestrator(Orchestrating):
             configuration says.
 
     Attributes:
+        keeps: whether it looks after all units, for those who died; false for who only looks, and may not know the
+            deployment's configuration.
         manifest: what it is registered with.
         config_schema: what its section of the configuration may say.
 
@@ -64,7 +69,6 @@ class CeleryOrchestrator(Orchestrating):
         "properties": {
             "broker": {
                 "type": "string",
-                "pattern": "^rediss?://",
                 "description": f"A Redis database; by default {BROKER}.",
             },
             "queue": {
@@ -75,6 +79,7 @@ class CeleryOrchestrator(Orchestrating):
             },
             "queues": {
                 "type": "object",
+                "propertyNames": {"pattern": "^[^/]+/[^/]+$"},
                 "additionalProperties": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,200}$"},
                 "default": {},
                 "description": "Other queues, by plugin, as kind/name; workers read them with -Q.",
@@ -85,6 +90,7 @@ class CeleryOrchestrator(Orchestrating):
 
     def __init__(self, broker: str | None = None) -> None:
         self._broker = broker
+        self.keeps = True
 
     def setup(self, ctx: PluginContext) -> None:
         """Find out what is needed; Redis itself may come later."""
@@ -99,8 +105,9 @@ class CeleryOrchestrator(Orchestrating):
         self._queue: str = config["queue"]
         self._queues: Mapping[str, str] = config["queues"]
         self._losses: int = config["max_losses"]
-        broker = self._broker or config.get("broker", BROKER)
+        broker = self.broker_of(config)
         try:
+            place_of(config.get("broker", broker))  # also where it does not count, as it will one day
             place = place_of(broker)
             self._messages = Messages(broker)
             self._redis = RedisLedger(broker, self._lane, self._messages.send)
@@ -118,7 +125,12 @@ class CeleryOrchestrator(Orchestrating):
             keep=config["keep_days"] * 86400,
             place=place,
         )
-        self._keeper.start()
+        if self.keeps:
+            self._keeper.start()
+
+    def broker_of(self, config: Mapping[str, Any]) -> str:
+        """The address of its Redis database, with its section of the configuration."""
+        return str(self._broker or config.get("broker", BROKER))
 
     def teardown(self) -> None:
         """Look after the units no more, and give back what is still at work here."""
@@ -206,7 +218,12 @@ class CeleryOrchestrator(Orchestrating):
         lease = attempt.lease
         if self._known(lease.kind, lease.plugin) is not None:
             return super()._absent(attempt, error)  # it may come
-        return self._refused(lease, "PluginUnavailable", f"has no plugin {lease.plugin!r} of kind {lease.kind!r}")
+        told = {
+            "type": "PluginUnavailable",
+            "message": f"{self._name} has no plugin {lease.plugin!r} of kind {lease.kind!r}",
+        }
+        _log.error("unit %s is left to other workers: %s", lease.id, told["message"])
+        return lambda: self._redis.put_back(lease, _ELSEWHERE, told, counts=False)
 
     def _refused(self, lease: Lease, kind: str, why: str) -> Ending:
         told = {"type": kind, "message": f"{self._name} {why}"}
@@ -214,6 +231,15 @@ class CeleryOrchestrator(Orchestrating):
         return lambda: self._redis.refuse(lease, AWAY, told, self._losses)
 
     def _why(self, error: Exception) -> str:
+        if isinstance(error, self._redis.closed):
+            return (
+                f"{self._place} refuses that: {said(error)} (an address with a password: redis://:PASSWORD@host:port/0)"
+            )
+        if isinstance(error, self._redis.silent):
+            return (
+                f"{self._place} did not answer in time ({said(error)}); what was asked may be done all the same: units "
+                "that have an idempotency_key are not queued twice"
+            )
         if isinstance(error, self._redis.away):
             return f"{self._place} can't be reached: {said(error)}"
         return super()._why(error)
@@ -236,6 +262,10 @@ def place_of(broker: str) -> str:
         found = None, 0
     host, port = found
     number = address.path.removeprefix("/") or "0"
-    if not host or not number.isdecimal():
-        raise ValueError("units of work are kept in Redis, whose address is written redis://host:port/number")
+    odd = [name for name, _ in parse_qsl(address.query, keep_blank_values=True) if not name.startswith("ssl_")]
+    if not host or not number.isdecimal() or odd or address.fragment:
+        raise ValueError(
+            "units of work are kept in Redis, whose address is written redis://host:port/number, found "
+            f"{re.sub('//.*@', '//…@', broker)!r}"
+        )
     return f"Redis at {host}:{port}/{number}"

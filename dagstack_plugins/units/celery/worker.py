@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -12,19 +13,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from billiard import current_process
 from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as Prefork
 from redis import RedisError
 
+from dagstack_plugins import wording
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.errors import AmbiguousPlugin, PluginRegistryError
 from dagstack_plugins.manifest_text import Unreadable, decoded, parsed
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.units.celery.messages import TASK, celery_app
+from dagstack_plugins.units.celery.ledger import RedisLedger
+from dagstack_plugins.units.celery.messages import TASK, Messages, celery_app
 from dagstack_plugins.units.celery.orchestrator import BROKER, QUEUE, CeleryOrchestrator, place_of
 from dagstack_plugins.units.chosen import VARIABLE
+from dagstack_plugins.wording import raised
 
 PLUGINS: Final = "DAGSTACK_PLUGINS"
 """Folders of plugins, separated as in PATH."""
@@ -51,21 +56,22 @@ def worker_app(host: Host, broker: str | None = None, queue: str = QUEUE) -> Cel
     broker = broker or os.environ.get(VARIABLE) or BROKER
     app = celery_app(broker)
     app.conf.task_default_queue = queue
-    process = _Process(host, broker)
+    process = _Process(host, broker, queue)
 
     def unit(identity: str) -> None:
-        process.orchestrator().work(identity)
+        process.work(identity)
 
     app.task(unit, name=TASK)
-    for signal, receiver in (
+    for moment, receiver in (
         (signals.worker_init, process.look),
         (signals.worker_process_init, process.start),
         (signals.worker_ready, process.start_unless_forked),
         (signals.worker_shutting_down, process.leave),
         (signals.worker_process_shutdown, process.stop),
         (signals.worker_shutdown, process.stop),
+        (signals.task_revoked, process.revoke),
     ):
-        signal.connect(receiver, weak=False)
+        moment.connect(receiver, weak=False)
     return app
 
 
@@ -83,9 +89,10 @@ def app_of_environment() -> Celery:
     section = config.get("orchestrator", {}).get("celery", {})
     broker = os.environ.get(VARIABLE) or section.get("broker") or BROKER
     try:
-        place_of(broker)
+        for address in (broker, section.get("broker", broker)):
+            place_of(address)
     except ValueError as error:
-        raise SystemExit(f"{VARIABLE}: {error}") from None
+        raise SystemExit(str(error)) from None
     return worker_app(lambda: _host(broker, config), broker, section.get("queue", QUEUE))
 
 
@@ -128,11 +135,13 @@ class _Process:
     Args:
         host: as ``worker_app`` has it.
         broker: the same.
+        queue: the same.
     """
 
-    def __init__(self, host: Host, broker: str) -> None:
+    def __init__(self, host: Host, broker: str, queue: str) -> None:
         self._host = host
         self._broker = broker
+        self._queue = queue
         self._lock = threading.Lock()
         self._running: Any = None
         self._orchestrator: CeleryOrchestrator | None = None
@@ -145,6 +154,11 @@ class _Process:
             registry, context = self._host()
         except PluginRegistryError as error:
             raise SystemExit(str(error)) from error
+        except Exception as error:  # Celery would log it, and go on
+            raise SystemExit(
+                "worker_app(host) takes a function that makes a registry, and the context to start it with: "
+                f"{raised(error)}{wording.place_of(error)}"
+            ) from error
         refused = [
             f"left out: {one.location}, as {one.reason}"
             for one in registry.unavailable_plugins()
@@ -155,7 +169,7 @@ class _Process:
             raise SystemExit("\n".join(["no plugin here declares a unit of work, so there is nothing to do", *refused]))
         for words in refused:
             _log.warning("%s", words)
-        _orchestrator_of(registry)
+        self._check_place(_orchestrator_of(registry), context)
         alone, own = PluginRegistry(), CeleryOrchestrator(self._broker)
         alone.register(own, CeleryOrchestrator.manifest)
         with alone.running(context):
@@ -164,6 +178,16 @@ class _Process:
             with suppress(RedisError):  # Celery tells of a Redis that is not there
                 own.check()
         _log.info("works on units of %s", ", ".join(found))
+
+    def _check_place(self, own: CeleryOrchestrator, context: PluginContext) -> None:
+        """Say if the host's units are elsewhere than where this worker looks for them."""
+        section = context.config.get("orchestrator", {}).get("celery", {})
+        found = own.broker_of(section), section.get("queue", QUEUE)
+        for name, here, there in zip(("broker", "queue"), (self._broker, self._queue), found, strict=True):
+            if here != there:
+                shown = [place_of(each) if name == "broker" else each for each in (there, here)]
+                told = f"the host's {name} is {shown[0]}, and the worker's {shown[1]}"
+                raise SystemExit(f"{told}: worker_app(host, {name}=…)")
 
     def start(self, **_: Any) -> None:
         """Start the plugins."""
@@ -179,12 +203,35 @@ class _Process:
         with self._lock:
             if self._orchestrator is None:
                 registry, context = self._host()
-                self._running = registry.running(context)
-                self._running.__enter__()
+                running = registry.running(context)
+                running.__enter__()
+                self._running = running
                 self._orchestrator = _orchestrator_of(registry)
                 name = f"the worker {socket.gethostname()} ({os.getpid()})"
                 self._orchestrator.begin(name, lambda: self._leaving[0] != 0)
             return self._orchestrator
+
+    def work(self, unit: str) -> None:
+        """Do the unit of a message."""
+        orchestrator = self.orchestrator()
+        if current_process().name != "MainProcess":
+            # A process of Celery's pool ends by SystemExit when it is asked to, wherever it is: in the plugin, whose
+            # failure that would be. One that just dies has lost its unit, which others go on with.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+        orchestrator.work(unit)
+
+    def revoke(self, request: Any = None, **_: Any) -> None:
+        """Who revokes the task means the unit."""
+        messages = Messages(self._broker)
+        ledger = RedisLedger(self._broker, lambda _: f"{self._queue} 0", messages.send)
+        try:
+            ledger.cancel(str(request.id))
+        except RedisError as error:
+            _log.error("unit %s can't be cancelled: %s", request.id, error)
+        finally:
+            ledger.close()
+            messages.close()
 
     def leave(self, **_: Any) -> None:
         """The worker is to end: what runs stops at its next checkpoint."""
@@ -208,4 +255,7 @@ def _orchestrator_of(registry: PluginRegistry) -> CeleryOrchestrator:
         plugin = slot.accepted("celery")
         if plugin is not None and isinstance(plugin.instance, CeleryOrchestrator):
             return plugin.instance
-    raise SystemExit("the host has no CeleryOrchestrator: registry.register(*orchestrator()) adds it")
+    raise SystemExit(
+        "the host has no CeleryOrchestrator: registry.register(*orchestrator()) adds it if DAGSTACK_UNITS says "
+        f"redis://…, and {'it says otherwise' if os.environ.get(VARIABLE) else 'it is not set'}"
+    )
