@@ -171,6 +171,7 @@ class _Process:
             _log.warning("%s", words)
         self._check_place(_orchestrator_of(registry), context)
         alone, own = PluginRegistry(), CeleryOrchestrator(self._broker)
+        own.keeps = False
         alone.register(own, CeleryOrchestrator.manifest)
         with alone.running(context):
             for status in alone.unavailable_plugins():
