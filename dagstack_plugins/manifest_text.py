@@ -76,6 +76,19 @@ def read_inside(folder: Path | None, name: str) -> Any:
         raise Unreadable((error.strerror if isinstance(error, OSError) else None) or str(error)) from None
 
 
+def read_tables(file: Path) -> dict[str, Any]:
+    """What a file of configuration says: JSON by its name, else TOML.
+
+    Raises:
+        Unreadable: it is neither, or holds something else than tables.
+        OSError: it can't be read.
+    """
+    value = parsed(decoded(file.read_bytes()), "JSON" if file.suffix == ".json" else "TOML")
+    if not isinstance(value, dict):
+        raise Unreadable(f"holds {shown(value)}; write {{kind: {{name: {{…}}}}}}")
+    return value
+
+
 def parsed(text: str, language: Literal["TOML", "JSON"]) -> Any:
     """The document that a text holds, as plain dicts, lists and scalars.
 

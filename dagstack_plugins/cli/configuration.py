@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from dagstack_plugins.cli.options import FILE
-from dagstack_plugins.manifest_text import Unreadable, decoded, parsed
-from dagstack_plugins.wording import shown
+from dagstack_plugins.manifest_text import Unreadable, read_tables
 
 config_option = click.option(
     "--config", metavar="FILE", type=FILE, help="The plugins' configuration, TOML or JSON: {kind: {name: {…}}}."
@@ -25,9 +24,6 @@ def read_config(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        value = parsed(decoded(file.read_bytes()), "JSON" if file.suffix == ".json" else "TOML")
+        return read_tables(file)
     except Unreadable as error:
         raise click.BadParameter(f"{file} {error}", param_hint="--config") from None
-    if not isinstance(value, dict):
-        raise click.BadParameter(f"{file} holds {shown(value)}; write {{kind: {{name: {{…}}}}}}", param_hint="--config")
-    return value

@@ -52,9 +52,6 @@ class LocalOrchestrator(Orchestrating):
     Args:
         path: the file of the units; by default what the configuration says.
 
-    Args:
-        path: the file of the units; by default what the configuration says.
-
     Attributes:
         manifest: what it is registered with.
         config_schema: what its section of the configuration may say.

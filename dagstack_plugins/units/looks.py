@@ -25,7 +25,6 @@ class Looks:
     """
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        self.path = path
         self._now = now
         self._looking = threading.Lock()
         self._looks = connected(path)
@@ -81,10 +80,6 @@ class Looks:
         conditions = "ready = 1", "due <= ?", f"{PUT} > ?"
         query = " OR ".join(f"EXISTS (SELECT 1 FROM units WHERE {condition})" for condition in conditions)
         return bool(self._asked(f"SELECT {query}", (now, now))[0][0])
-
-    def counts(self) -> dict[str, int]:
-        """How many units are in each state."""
-        return dict(self._asked("SELECT state, count(*) FROM units GROUP BY state"))
 
     def _asked(self, query: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Any]:
         with self._looking:

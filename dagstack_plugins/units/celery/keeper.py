@@ -1,4 +1,4 @@
-"""Who looks after the units in Redis: each process that has the orchestrator, in a thread of its own."""
+"""Who looks after the units in Redis: each process that has the orchestrator, in threads of its own."""
 
 from __future__ import annotations
 

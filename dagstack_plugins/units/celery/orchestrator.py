@@ -207,28 +207,28 @@ class CeleryOrchestrator(Orchestrating):
         lease = attempt.lease
         plugin = self._known(lease.kind, lease.plugin)
         where = plugin.location if plugin is not None else "?"
-        return self._refused(
+        told = self._left_to_others(
             lease,
             "OtherCode",
             f"has other code of plugin {lease.plugin!r} of kind {lease.kind!r} than the unit was queued for: {code} in "
             f"{where}, and not {lease.code}; install the same there, or queue the unit anew by backfill",
         )
+        return lambda: self._redis.refuse(lease, AWAY, told, self._losses)
 
     def _absent(self, attempt: Attempt, error: PluginUnavailable) -> Ending:
         lease = attempt.lease
         if self._known(lease.kind, lease.plugin) is not None:
             return super()._absent(attempt, error)  # it may come
-        told = {
-            "type": "PluginUnavailable",
-            "message": f"{self._name} has no plugin {lease.plugin!r} of kind {lease.kind!r}",
-        }
-        _log.error("unit %s is left to other workers: %s", lease.id, told["message"])
+        told = self._left_to_others(
+            lease, "PluginUnavailable", f"has no plugin {lease.plugin!r} of kind {lease.kind!r}"
+        )
         return lambda: self._redis.put_back(lease, _ELSEWHERE, told, counts=False)
 
-    def _refused(self, lease: Lease, kind: str, why: str) -> Ending:
+    def _left_to_others(self, lease: Lease, kind: str, why: str) -> dict[str, str]:
+        """Why this worker does not do a unit, as its status tells it; said in the log as well."""
         told = {"type": kind, "message": f"{self._name} {why}"}
         _log.error("unit %s is left to other workers: %s", lease.id, told["message"])
-        return lambda: self._redis.refuse(lease, AWAY, told, self._losses)
+        return told
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, self._redis.closed):

@@ -18,17 +18,17 @@ from celery import Celery, signals
 from celery.concurrency.prefork import TaskPool as Prefork
 from redis import RedisError
 
-from dagstack_plugins import wording
 from dagstack_plugins.context import PluginContext
 from dagstack_plugins.discovery.kind_folders import nearest_kinds
 from dagstack_plugins.errors import AmbiguousPlugin, PluginRegistryError
-from dagstack_plugins.manifest_text import Unreadable, decoded, parsed
+from dagstack_plugins.manifest_text import Unreadable, read_tables
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.units.celery.ledger import RedisLedger
 from dagstack_plugins.units.celery.messages import TASK, Messages, celery_app
 from dagstack_plugins.units.celery.orchestrator import BROKER, QUEUE, CeleryOrchestrator, place_of
 from dagstack_plugins.units.chosen import VARIABLE
+from dagstack_plugins.wording import place_of as line_of
 from dagstack_plugins.wording import raised
 
 PLUGINS: Final = "DAGSTACK_PLUGINS"
@@ -101,12 +101,9 @@ def _configuration() -> dict[str, Any]:
         return {}
     file = Path(name)
     try:
-        value = parsed(decoded(file.read_bytes()), "JSON" if file.suffix == ".json" else "TOML")
+        return read_tables(file)
     except (OSError, Unreadable) as error:
         raise SystemExit(f"{CONFIG}: {file} {error}") from None
-    if not isinstance(value, dict):
-        raise SystemExit(f"{CONFIG}: {file} holds no {{kind: {{name: {{…}}}}}}")
-    return value
 
 
 def _host(broker: str, config: dict[str, Any]) -> tuple[PluginRegistry, PluginContext]:
@@ -157,7 +154,7 @@ class _Process:
         except Exception as error:  # Celery would log it, and go on
             raise SystemExit(
                 "worker_app(host) takes a function that makes a registry, and the context to start it with: "
-                f"{raised(error)}{wording.place_of(error)}"
+                f"{raised(error)}{line_of(error)}"
             ) from error
         refused = [
             f"left out: {one.location}, as {one.reason}"
