@@ -271,6 +271,40 @@ def test_a_clock_that_was_set_back_holds_up_no_retry(ledger: RedisLedger, server
     assert ledger.take(units[1], "crew") is None
 
 
+@pytest.mark.parametrize("by", ["keeper", "message"])
+def test_what_nobody_began_in_time_expires_and_holds_up_nobody(ledger: RedisLedger, by: str) -> None:
+    unit, _ = ledger.add(wanted(part="p", key="k", expires_at=time.time()))
+    behind, _ = ledger.add(wanted(part="p"))
+    if by == "keeper":
+        ledger.keep(100)
+    assert ledger.take(unit, "crew") is None
+    row = ledger.find(unit)
+    assert row is not None
+    assert row["state"] == "expired"
+    assert ledger.take(behind, "crew") is not None
+    assert ledger.add(wanted(key="k"))[1] is False, "its key is free again"
+
+
+def test_one_that_was_begun_expires_no_more(ledger: RedisLedger) -> None:
+    unit, _ = ledger.add(wanted(expires_at=time.time() + 0.1))
+    lease = ledger.take(unit, "crew")
+    assert lease is not None
+    time.sleep(0.15)
+    ledger.put_back(lease, 0)
+    ledger.keep(100)
+    assert ledger.take(unit, "crew") is not None
+
+
+def test_equal_results_are_kept_once_and_read_by_all(ledger: RedisLedger) -> None:
+    for _ in range(2):
+        lease = ledger.take(ledger.add(wanted())[0], "crew")
+        assert lease is not None
+        ledger.succeed(lease, '"equal"', "hash")
+        row = ledger.find(lease.id)
+        assert row is not None
+        assert row["result"] == '"equal"'
+
+
 @pytest.mark.parametrize("end", ["dies", "gives back", "never heard"])
 def test_one_that_nobody_wants_does_not_come_back(ledger: RedisLedger, end: str) -> None:
     unit, _ = ledger.add(wanted(part="p"))
