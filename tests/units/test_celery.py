@@ -32,6 +32,7 @@ from dagstack_plugins.units.celery import CeleryOrchestrator
 from dagstack_plugins.units.celery.messages import celery_app
 from tests.units.cluster import RedisServer, Worker, redis, worker
 from tests.units.conftest import until
+from tests.units.faults.setups import limit
 
 MANIFEST = """\
 [plugin]
@@ -394,6 +395,23 @@ def test_a_redis_that_is_full_refuses_units_and_loses_none(tmp_path: Path) -> No
     finally:
         control.close()
         server.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits for another process")
+def test_whoever_comes_while_redis_has_no_room_on_its_disk_sees_the_units(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "--appendfsync", "everysec")
+    folder, broker = prepared(tmp_path), server.url()
+    try:
+        with host(folder, broker) as first:
+            unit = submit(first, value=1)
+        limit([server.pid], full=True)
+        client = redis.Redis(port=server.port)
+        with client, pytest.raises(redis.ResponseError, match="MISCONF"):
+            all(client.incr("filler") for _ in itertools.count())  # what is left of its buffer may still go in
+        with host(folder, broker) as second:
+            assert second.units.status(unit).state == "queued"
+    finally:
+        server.stop(signal.SIGKILL)
 
 
 # Bad input

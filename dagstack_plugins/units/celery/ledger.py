@@ -86,7 +86,7 @@ class RedisLedger:
             encoding_errors="surrogatepass",  # half of a surrogate pair, as in the names of some files
             socket_connect_timeout=_CONNECT,
             socket_timeout=_ANSWER,
-            health_check_interval=30,
+            # Without health checks, as a Redis that has no room on its disk answers who reads, but no PING.
             # Who does not answer in time is not asked again: it may be no Redis, or speak TLS where we do not.
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), _RETRIES, (redis.ConnectionError,)),
         )

@@ -80,11 +80,9 @@ def counted(stage: Stage, seconds: float) -> Counts:
     for partition in sorted((stage.setup.folder / "notes").iterdir()):
         ledger.read(partition)
     rows = _all(watch.registry)
-    wrong = [*ledger.wrong, *ledger.disorder, *watch.odd_ends, *_wrong_units(stage, rows)]
+    wrong = [*ledger.wrong, *ledger.disorder, *watch.odd_ends, *_wrong_units(stage, rows), *watch.refused]
     if ledger.redone > ledger.losses:
         wrong.append(f"{ledger.redone} steps were done again, and only {ledger.losses} attempts were lost")
-    if watch.refused:
-        wrong.append(f"{watch.refused} times the orchestrator gave no answer")
     return Counts(
         units=plan.units,
         accepted=len(watch.ids),

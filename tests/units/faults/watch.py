@@ -31,7 +31,7 @@ class Watch:
         ends: the first end that was seen of each unit.
         odd_ends: each time that a unit was seen otherwise after its end.
         looks: how often all were looked at.
-        refused: how often the orchestrator gave no answer.
+        refused: what the orchestrator said each time that it gave no answer.
         shifts: by how many seconds the ends differ from the time at which they were seen.
     """
 
@@ -41,7 +41,7 @@ class Watch:
     ends: dict[str, tuple[str, str]] = attrs.Factory(dict)
     odd_ends: list[str] = attrs.Factory(list)
     looks: int = 0
-    refused: int = 0
+    refused: list[str] = attrs.Factory(list)
     shifts: list[float] = attrs.Factory(list)
 
     def until(self, over: threading.Event) -> None:
@@ -56,8 +56,8 @@ class Watch:
         for unit in [unit for ids in self.ids.values() for unit in ids]:
             try:
                 status = self.registry.units.status(unit)
-            except PluginError:
-                self.refused += 1
+            except PluginError as error:
+                self.refused.append(f"no answer about unit {unit}: {error!r}, {error.__cause__!r}")
             else:
                 self._see(unit, status)
         self.looks += 1
