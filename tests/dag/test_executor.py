@@ -41,6 +41,7 @@ from dagstack_plugins.dag import (
     NodeTimeout,
 )
 from dagstack_plugins.dag.tasks import parameters_of, takes
+from tests.waiting import until
 
 
 def graph(*edges: str, nodes: str = "") -> DAG:
@@ -50,13 +51,6 @@ def graph(*edges: str, nodes: str = "") -> DAG:
     for edge in edges:
         dag.add_edge(*edge.split())
     return dag
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def statuses(result: ExecutionResult) -> dict[str, str]:

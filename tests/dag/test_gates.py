@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,13 +22,7 @@ from dagstack_plugins.dag import (
     GateTimeout,
     GateUnknown,
 )
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+from tests.waiting import until
 
 
 def test_a_thread_waits_until_a_person_approves() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,14 +60,6 @@ def server(plugins: Path) -> WriteServer:
 
 
 collect_ignore = ["oracle.py", "sdk_server.py"]  # programs, which doctest would import
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)
 
 
 def wires() -> set[threading.Thread]:

@@ -27,8 +27,9 @@ from dagstack_plugins import (
     PluginState,
     PluginUnavailable,
 )
+from tests.waiting import until
 
-from .conftest import TIMES, status_of, until, wires
+from .conftest import TIMES, status_of, wires
 from .service import Service, serving
 
 WritePlugin = Callable[..., Path]

@@ -31,8 +31,9 @@ from dagstack_plugins import (
 )
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.lock import LockedPlugin
+from tests.waiting import until
 
-from .conftest import HERE, gone, status_of, until
+from .conftest import HERE, gone, status_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
 WritePlugin = Callable[..., Path]

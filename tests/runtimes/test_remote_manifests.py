@@ -16,8 +16,9 @@ from dagstack_plugins import (
     PluginState,
     RuntimeNotSupported,
 )
+from tests.waiting import until
 
-from .conftest import HERE, status_of, until
+from .conftest import HERE, status_of
 from .service import serving
 
 

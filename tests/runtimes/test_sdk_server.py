@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from dagstack_plugins import PluginError, PluginRegistry, PluginState
+from tests.waiting import until
 
-from .conftest import HERE, status_of, until
+from .conftest import HERE, status_of
 
 SERVER = str(HERE / "sdk_server.py")
 

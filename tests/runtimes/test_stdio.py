@@ -21,8 +21,9 @@ from dagstack_plugins import (
     PluginState,
     PluginUnavailable,
 )
+from tests.waiting import until
 
-from .conftest import WriteServer, status_of, until
+from .conftest import WriteServer, status_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
 

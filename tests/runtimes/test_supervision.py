@@ -32,8 +32,9 @@ from dagstack_plugins import (
 )
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.lock import LockedPlugin
+from tests.waiting import until
 
-from .conftest import HERE, TIMES, WriteServer, gone, status_of, until, wires
+from .conftest import HERE, TIMES, WriteServer, gone, status_of, wires
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="mcp_stdio needs POSIX")
 
