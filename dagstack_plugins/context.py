@@ -56,6 +56,7 @@ class PluginContext:
         self.progress = Progress(self._sink, "", "")
         self.checkpoint = Checkpoint(self._store, "")
         self._cancelled = False
+        self._is_cancelled: Callable[[], bool] = bool
         self._count: Callable[[], int] = int
 
     def for_plugin(
@@ -105,8 +106,12 @@ class PluginContext:
     def cancelled(self) -> bool:
         """Whether the host wants the plugin to stop; long loops look at it now and then."""
         work = current_work()
-        return self._cancelled or (work is not None and work.cancelled)
+        return self._cancelled or (work is not None and work.cancelled) or self._is_cancelled()
 
     def cancel(self) -> None:
         """Ask the plugin to stop."""
         self._cancelled = True
+
+    def cancel_when(self, asked: Callable[[], bool]) -> None:
+        """Ask the plugin to stop whenever a function says so, which is called each time that the plugin looks."""
+        self._is_cancelled = asked

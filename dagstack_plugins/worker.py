@@ -11,11 +11,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
+from dagstack_plugins import errors
 from dagstack_plugins.calls import StopChain, bound_metadata
 from dagstack_plugins.dispatch.implementation import invoker
 from dagstack_plugins.errors import Fault, PayloadInvalid, PluginRegistryError
@@ -26,6 +28,9 @@ from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.runtimes.channel import LIMIT, Channel
 from dagstack_plugins.runtimes.told import told_of
+
+_MOMENT: Final = 0.1
+"""Seconds for which an answer holds, whether the host still wants a call: it takes some 100 µs to ask."""
 
 
 class Host:
@@ -43,6 +48,8 @@ class Host:
         self._listens = False
         self._number = 0
         self._sending = False
+        self._cancelled = False
+        self._asked = 0.0
         self._process = os.getpid()
 
     def next(self) -> bytes:
@@ -51,6 +58,7 @@ class Host:
         with self._lock:
             self._listens = True
             self._number += 1
+            self._cancelled = False
         return message
 
     def answer(self, reply: dict[str, Any]) -> None:
@@ -90,7 +98,7 @@ class Host:
             self._send({"told": told, "what": what, "asks": True})
             answer = json.loads(self._channel.receive())
         if "error" in answer:
-            raise _error_called(answer["error"], answer["message"])
+            raise _error_called(answer["error"], answer["message"], answer["known"])
         return answer["value"]
 
     def _send(self, message: Mapping[str, Any]) -> None:
@@ -100,7 +108,17 @@ class Host:
         finally:
             self._sending = False
 
-    # What a context's progress goes to, and where its checkpoints are
+    # What a context's progress goes to, where its checkpoints are, and whether it is to stop
+
+    def cancelled(self) -> bool:
+        """Whether the host wants the hook that runs now to stop, as it was a moment ago."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._cancelled and now - self._asked > _MOMENT:
+                self._asked = now
+                with suppress(PluginRegistryError):  # it doesn't listen now
+                    self._cancelled = self.ask("cancelled", [])
+            return self._cancelled
 
     def emit(self, event: ProgressEvent) -> None:
         """Pass on what the plugin tells of its progress."""
@@ -121,11 +139,11 @@ class Host:
         return self.ask("checkpoint", ["list", prefix])
 
 
-def _error_called(name: str, message: str) -> Exception:
-    found = getattr(builtins, name, None)
+def _error_called(name: str, message: str, known: Mapping[str, Any]) -> Exception:
+    found = getattr(errors, name, None) or getattr(builtins, name, None)
     try:
         if isinstance(found, type) and issubclass(found, Exception):
-            return found(message)
+            return found(message, **known)
     except TypeError:  # it takes more than a message
         pass
     return PluginRegistryError(f"{name}: {message}")
@@ -165,6 +183,8 @@ class Worker:
         self._guest = Guest(given["recipe"])
         self._guest.start(given["config"], given["resources"], logger=own, progress_sink=host, checkpoint_store=host)
         self.plugin = self._guest.plugin
+        if self.plugin.context is not None:
+            self.plugin.context.cancel_when(host.cancelled)
         self._invoke: dict[str, Callable[[Any], Any]] = {}
 
     def failure(self) -> dict[str, Any] | None:

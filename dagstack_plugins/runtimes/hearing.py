@@ -1,4 +1,4 @@
-"""What a plugin in another process tells its host while it works: progress, checkpoints, lines for the log."""
+"""What a plugin in another process tells or asks its host while it works: progress, checkpoints, lines for the log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from dagstack_plugins.context import PluginContext
+from dagstack_plugins.errors import PluginRegistryError
 from dagstack_plugins.runtimes.channel import LIMIT
 from dagstack_plugins.wording import shown
 
@@ -30,13 +31,14 @@ class Hearing:
         """Take one thing that was told, or answer a question.
 
         Args:
-            told: ``"progress"``, ``"log"`` or ``"checkpoint"``.
+            told: ``"progress"``, ``"log"``, ``"checkpoint"`` or ``"cancelled"``.
             what: the arguments.
         """
         known: dict[str, Callable[..., Any]] = {
             "progress": self._progress,
             "log": self._line,
             "checkpoint": self._checkpoint,
+            "cancelled": lambda: self._context.cancelled,
         }
         hear = known.get(told)
         try:
@@ -48,7 +50,7 @@ class Hearing:
         except Exception as error:
             if told != "checkpoint":
                 _log.warning("worker process of %s: %s %s: %r", self._label, told, shown(what), error)
-            return json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
+            return json.dumps({"error": type(error).__name__, "message": str(error), "known": _known(error)}).encode()
         return answer
 
     def _progress(self, type_: str, percent: float | None, message: str, payload: Any) -> None:
@@ -75,3 +77,10 @@ class Hearing:
         if operation == "save" and len(args) == 3:
             return self._context.checkpoint.save(args[0], args[1], expected=args[2])
         return getattr(self._context.checkpoint, operation)(*args)
+
+
+def _known(error: Exception) -> dict[str, Any]:
+    """What an error of ours knows beside its message, as far as it is told by name."""
+    if not isinstance(error, PluginRegistryError):
+        return {}
+    return {name: value for name, value in vars(error).items() if isinstance(value, str | int)}

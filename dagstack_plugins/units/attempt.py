@@ -28,6 +28,7 @@ class Attempt:
         lease: see above.
         unwanted: why it should stop; empty while it should not.
         noticed: whether the plugin was told so.
+        told: how far it is, as it told last: percent, and words; ``None`` while it has not.
         hindered: whether the ledger did nothing for a checkpoint, which is no fault of the plugin's.
     """
 
@@ -37,7 +38,8 @@ class Attempt:
         self.unwanted = ""
         self.noticed = False
         self.hindered = False
-        self._told: tuple[float | None, str] | None = None
+        self.told: tuple[float | None, str] | None = None
+        self._written: tuple[float | None, str] | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -90,12 +92,15 @@ class Attempt:
     def emit(self, event: ProgressEvent) -> None:
         """Remember how far it is; that is written now and then, so that the plugin waits for no disk."""
         if (event.kind, event.plugin) == (self.lease.kind.partition("@")[0], self.lease.plugin):
-            before = self._told[0] if self._told else None
+            before = self.told[0] if self.told else None
             # Half of a surrogate pair, as in the names of some files, has no form on the disk.
             said = event.message[:_LONGEST].encode("utf-8", "backslashreplace").decode()
-            self._told = (before if event.percent is None else event.percent), said
+            self.told = (before if event.percent is None else event.percent), said
 
     def news(self) -> tuple[float | None, str] | None:
-        """What was told since this was asked last: percent, and words."""
-        told, self._told = self._told, None
+        """What it told last, if it has told anything since this was asked."""
+        told = self.told
+        if told is self._written:
+            return None
+        self._written = told
         return told

@@ -162,8 +162,9 @@ class Crew:
 
     def _write(self, ending: Ending, attempt: Attempt | None) -> None:
         try:
-            if attempt is not None and (news := attempt.news()) is not None:
-                self._journal.tell([(attempt.lease, *news)])
+            # Whoever asked for its news may not have written them yet.
+            if attempt is not None and attempt.told is not None:
+                self._journal.tell([(attempt.lease, *attempt.told)])
             ending()
         except Superseded as error:
             _log.warning("unit %s was given to others meanwhile; what came of it here is dropped", error)

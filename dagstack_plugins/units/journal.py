@@ -351,7 +351,7 @@ class Journal(Looks):
         with self.changing() as connection:
             _held(connection, lease)
             if expected is not None:
-                check_expected(key, expected, self.load(lease, scope, key)[1])
+                check_expected(json.loads(key), expected, self.load(lease, scope, key)[1])
             connection.execute(
                 "INSERT INTO checkpoints VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE "
                 "SET version = version + 1, state = excluded.state",

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from dagstack_plugins import LocalOrchestrator, PluginContext, PluginRegistry, PluginUnavailable
+from dagstack_plugins import (
+    CheckpointConflict,
+    LocalOrchestrator,
+    PluginContext,
+    PluginRegistry,
+    PluginUnavailable,
+    UnitCancelled,
+)
 
 Host = Callable[..., Any]
 
@@ -87,6 +94,21 @@ class Doer:
             time.sleep(0.005)
         return "as far as it came"
 
+    def conflict(self, args: Mapping[str, Any], ctx: Any) -> Any:
+        ctx.checkpoint.save("key", "first")
+        try:
+            ctx.checkpoint.save("key", "second", expected=7)
+        except CheckpointConflict as error:
+            return [error.expected, error.found, str(error)]
+
+    def stop(self, args: Mapping[str, Any], ctx: Any) -> Any:
+        try:
+            while True:
+                ctx.checkpoint.save("key", "again")
+        except UnitCancelled as error:
+            ctx.logger.warning("closed %s", error.unit_id)
+            raise
+
 
 MANIFEST = {"name": "doer", "kind": "tool", "runtime": "in_process", "core_version": ">=0.1", "version": "1.0"}
 
@@ -100,11 +122,13 @@ def host(tmp_path: Path) -> Host:
         doer: Any = None,
         unit: Mapping[str, Any] | None = None,
         resources: Mapping[str, Any] | None = None,
+        model: str = "sync",
         **config: Any,
     ) -> Iterator[PluginRegistry]:
         registry = PluginRegistry()
         registry.register(LocalOrchestrator, LocalOrchestrator.manifest)
-        manifest = {**MANIFEST, "unit_of_work": {"declared": True, "partition_key": "part", **(unit or {})}}
+        declared = {"declared": True, "partition_key": "part", **(unit or {})}
+        manifest = {**MANIFEST, "execution_model": model, "unit_of_work": declared}
         if resources:
             manifest["resources"] = resources
         registry.register(Doer() if doer is None else doer, manifest)
@@ -118,11 +142,3 @@ def host(tmp_path: Path) -> Host:
 def submit(registry: PluginRegistry, *, under: Mapping[str, Any] | None = None, **args: Any) -> str:
     """Hand in a unit of the doer; its id."""
     return registry.units.submit("tool", "doer", "execute", args, **(under or {})).unit_id
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.005)

@@ -31,8 +31,8 @@ from dagstack_plugins.dag import DAG, DAGExecutor, unit_task
 from dagstack_plugins.units.celery import CeleryOrchestrator
 from dagstack_plugins.units.celery.messages import celery_app
 from tests.units.cluster import RedisServer, Worker, redis, worker
-from tests.units.conftest import until
 from tests.units.faults.setups import limit
+from tests.waiting import until
 
 MANIFEST = """\
 [plugin]

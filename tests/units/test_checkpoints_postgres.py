@@ -21,8 +21,8 @@ import pytest
 
 from dagstack_plugins import CheckpointConflict, PluginRegistryError, PostgresCheckpoints, checkpoints_postgres
 from dagstack_plugins.conformance import CheckpointStoreConformance
-from tests.units.conftest import until
 from tests.units.postgres import PASSWORD, Server, Wire, psycopg, running
+from tests.waiting import until
 
 Opened = Callable[..., PostgresCheckpoints]
 

@@ -27,7 +27,8 @@ from dagstack_plugins import (
 )
 from dagstack_plugins.units import places
 from tests.units import conftest
-from tests.units.conftest import Doer, Host, submit, until
+from tests.units.conftest import Doer, Host, submit
+from tests.waiting import until
 
 
 def test_a_unit_is_done_and_has_a_result(host: Host) -> None:
@@ -295,14 +296,32 @@ def test_one_that_waits_is_cancelled_at_once(host: Host) -> None:
         assert registry.units.cancel(unit) == "cancelled"
 
 
+@pytest.mark.parametrize("model", ["sync", "process_cpu_bound"])
 @pytest.mark.parametrize("work", [{"do": "steps", "count": 1000, "pause": 0.01}, {"do": "until_cancelled"}])
-def test_one_at_work_is_cancelled_at_its_next_checkpoint_or_when_it_looks(host: Host, work: dict[str, Any]) -> None:
-    with host() as registry:
+def test_one_at_work_is_cancelled_at_its_next_checkpoint_or_when_it_looks(
+    host: Host, work: dict[str, Any], model: str
+) -> None:
+    with host(Doer, model=model) as registry:
         unit = submit(registry, **work)
         until(lambda: registry.units.status(unit).state == "running")
         assert registry.units.cancel(unit) == "running"
         with pytest.raises(UnitFailed, match="cancelled"):
             registry.units.wait(unit, 20)
+
+
+@pytest.mark.parametrize("model", ["sync", "process_cpu_bound"])
+def test_what_checkpoints_raise_is_caught_by_name_wherever_the_plugin_runs(
+    host: Host, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with host(Doer, model=model) as registry:
+        expected, found, told = registry.units.wait(submit(registry, do="conflict"), 20)
+        assert (expected, found) == (7, 1)
+        assert told.startswith("checkpoint 'key' is at version 1, and 7 was expected")
+        unit = submit(registry, do="stop")
+        until(lambda: registry.units.status(unit).state == "running")
+        registry.units.cancel(unit)
+        until(lambda: registry.units.status(unit).state == "cancelled")
+        until(lambda: f"closed {unit}" in caplog.messages)
 
 
 def test_one_that_fails_is_not_tried_again_once_it_is_cancelled(host: Host) -> None:

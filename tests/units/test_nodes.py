@@ -8,7 +8,8 @@ import pytest
 
 from dagstack_plugins import HookUnknown, UnitFailed
 from dagstack_plugins.dag import DAG, DAGExecutor, unit_task
-from tests.units.conftest import Doer, Host, until
+from tests.units.conftest import Doer, Host
+from tests.waiting import until
 
 
 def test_a_graph_of_units_hands_results_on(host: Host) -> None:

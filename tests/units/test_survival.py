@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dagstack_plugins import LocalOrchestrator, PluginContext, PluginRegistry
-from tests.units.conftest import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 PROGRAM = Path(__file__).parent / "program.py"

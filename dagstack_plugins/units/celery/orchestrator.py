@@ -167,8 +167,8 @@ class CeleryOrchestrator(Orchestrating):
 
     def _write(self, ending: Ending, attempt: Attempt) -> None:
         try:
-            if (news := attempt.news()) is not None:
-                self._redis.tell([(attempt.lease, *news)])
+            if attempt.told is not None:  # whoever asked for its news may not have written them yet
+                self._redis.tell([(attempt.lease, *attempt.told)])
             ending()
         except Superseded as error:
             _log.warning("unit %s was given to others meanwhile; what came of it here is dropped", error)
