@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -171,7 +171,7 @@ class Units:
             PluginError: if the orchestrator can't answer; once it has, only after a minute in which it can't.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        patience = _Patience()
+        patience = Patience()
         state = "queued"
         for pause in _pauses():
             with patience:
@@ -199,7 +199,7 @@ class Units:
             UnitUnknown: if there is no such unit.
         """
         before: UnitEvent | None = None
-        pauses, patience = _pauses(), _Patience()
+        pauses, patience = _pauses(), Patience()
         while True:
             event = before
             with patience:
@@ -227,20 +227,34 @@ class Units:
             ) from None
 
 
-class _Patience:
-    """Bears with an orchestrator that is away for a while, as when its server is restarted, once it has answered."""
+class Patience:
+    """Bears with an orchestrator that is away for a while, as when its server is restarted, once it has answered.
 
-    def __init__(self) -> None:
+    Each question is a ``with`` block of its own, whose error is dropped as long as there is patience.
+
+    Args:
+        told: hears of the first error of each absence.
+    """
+
+    def __init__(self, told: Callable[[Exception], None] = lambda _: None) -> None:
+        self._told = told
+        self._is_away = False
         self._heard: float | None = None
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, _: object, error: object, __: object) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if error is None:
-            self._heard = time.monotonic()
-        is_away = isinstance(error, PluginError | PluginUnavailable)
-        return is_away and self._heard is not None and time.monotonic() - self._heard < _AWAY
+            self._heard, self._is_away = time.monotonic(), False
+        if not isinstance(error, PluginError | PluginUnavailable):
+            return False
+        if self._heard is None or time.monotonic() - self._heard > _AWAY:
+            return False
+        if not self._is_away:
+            self._is_away = True
+            self._told(error)
+        return True
 
 
 def _event(unit_id: str, told: Mapping[str, Any]) -> UnitEvent:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,12 +26,13 @@ from dagstack_plugins.context import PluginContext
 from dagstack_plugins.errors import PluginUnavailable
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
-from dagstack_plugins.submission import Units
+from dagstack_plugins.submission import Patience, Units
 from dagstack_plugins.units.celery import CeleryOrchestrator
 from dagstack_plugins.units.chosen import VARIABLE, orchestrator
 from dagstack_plugins.units.local import FILE, LocalOrchestrator
 
-_STATES: Final = ("queued", "running", "succeeded", "failed", "cancelled", "expired")
+_OPEN: Final = ("queued", "running")
+_STATES: Final = (*_OPEN, "succeeded", "failed", "cancelled", "expired")
 _STYLES: Final = {"succeeded": "green", "failed": "red", "expired": "red", "cancelled": "yellow", "queued": "dim"}
 _SHOWN: Final = 20
 """Units that are shown while they change."""
@@ -215,7 +217,7 @@ def worker(
         path = plugin.file(context.config["orchestrator"]["local"])
         complain(f"works on the units in {told_path(path)}", "note")
         try:
-            _watched(registry.units, {"states": ["queued", "running"], "limit": 1000}, for_ever=not until_done)
+            _watched(registry.units, {"states": _OPEN, "limit": 1000}, for_ever=not until_done)
         except KeyboardInterrupt:
             return TERMINATED if signals else INTERRUPTED
     return 0
@@ -264,32 +266,45 @@ def _given(conditions: Mapping[str, Any]) -> dict[str, Any]:
 def _watched(found: Units, wanted: Mapping[str, Any], *, for_ever: bool = False) -> None:
     """Show units while they change: bars on a terminal, else a line for each end."""
     console = Console(stderr=True)
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
+    patience = Patience(lambda error: complain(f"{error}; it is asked again", "warning"))
     with (
         Live(console=console, refresh_per_second=4, transient=for_ever)
         if console.is_terminal
         else nullcontext() as live
     ):
         while True:
-            rows = [one.to_dict() for one in found.list(**wanted)]
-            if live is not None:
-                rows.sort(key=lambda row: row["state"] != "running")  # those that wait came later, and are many
-                live.update(Group(_table(rows[:_SHOWN]), Text(counted(len(rows), "unit"), "dim")))
-            else:
-                _tell_ends(found, rows, seen)
-            if not for_ever and not found.list(states=["queued", "running"], limit=1):
-                return
+            with patience:
+                rows = _rows(found, **wanted)
+                if live is not None:
+                    shown = list(rows.values())[:_SHOWN]
+                    live.update(Group(_table(shown), Text(counted(len(rows), "unit"), "dim")))
+                else:
+                    seen = _tell_ends(found, rows, seen)
+                if not for_ever and not found.list(states=_OPEN, limit=1):
+                    return
             threading.Event().wait(_LOOK)
 
 
-def _tell_ends(found: Units, rows: Sequence[Mapping[str, Any]], seen: dict[str, str]) -> None:
-    now = {row["unit_id"]: row["state"] for row in rows}
-    for unit in [unit for unit in seen if unit not in now]:
-        del seen[unit]
-        told = found.status(unit)
-        if told.state not in ("queued", "running"):  # else there are more than are looked at
-            complain(f"{safe(told.plugin_name)} {told.state}", unit)
-    seen.update(now)
+def _rows(found: Units, limit: int, states: Sequence[str] = _STATES, **wanted: Any) -> Mapping[str, Mapping[str, Any]]:
+    """Units by id; those that run come first, as the newest are those that wait."""
+
+    def those(states: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        rows = found.list(states=states, limit=limit, **wanted) if states else []
+        return {row.unit_id: row.to_dict() for row in rows}
+
+    others = those([state for state in states if state != "running"])  # asked first: what begins meanwhile is in both
+    running = those([state for state in states if state == "running"])
+    return dict(islice({**running, **others, **running}.items(), limit))
+
+
+def _tell_ends(found: Units, rows: Mapping[str, Mapping[str, Any]], seen: Iterable[str]) -> set[str]:
+    """Say which have ended of those that had not; the ones that have not ended now."""
+    for unit in seen:
+        row = rows.get(unit) or found.status(unit).to_dict()
+        if row["state"] not in _OPEN:
+            complain(f"{safe(row['plugin_name'])} {row['state']}", unit)
+    return {unit for unit, row in rows.items() if row["state"] in _OPEN}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

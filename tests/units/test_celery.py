@@ -277,6 +277,32 @@ def test_the_command_shows_and_changes_what_is_in_redis(cluster: Cluster) -> Non
     assert "celery -A dagstack_plugins.units.celery worker" in refused.stderr
 
 
+def test_who_watches_bears_with_a_redis_that_is_restarted(tmp_path: Path) -> None:
+    server, told = RedisServer(tmp_path), tmp_path / "told"
+    folder, broker = prepared(tmp_path), server.url()
+    command = [sys.executable, "-m", "dagstack_plugins", "units", "list", "--watch"]
+    try:
+        with (
+            host(folder, broker) as registry,
+            told.open("wb") as stderr,
+            redis.Redis(port=server.port) as client,
+            subprocess.Popen(command, stderr=stderr, env={**os.environ, "DAGSTACK_UNITS": broker}) as watch,
+        ):
+            first, second = submit(registry, value=1), submit(registry, value=2)
+            until(lambda: client.info("commandstats").get("cmdstat_zrevrangebyscore", {}).get("calls", 0) > 20)
+            registry.units.cancel(first)
+            until(lambda: f"{first}: doer cancelled" in told.read_text())
+            server.stop()
+            until(lambda: "it is asked again" in told.read_text())
+            server.start()
+            registry.units.cancel(second)
+            assert watch.wait(30) == 0
+        assert f"{second}: doer cancelled" in told.read_text()
+        assert told.read_text().count("it is asked again") == 1
+    finally:
+        server.stop()
+
+
 # Workers that end
 
 

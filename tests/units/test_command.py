@@ -88,6 +88,15 @@ def test_a_worker_does_what_waits_and_others_look(folder: Path) -> None:
     assert "it is cancelled" in typed(folder, "cancel", again["unit_id"])[1]
 
 
+def test_who_watches_sees_those_that_run_before_those_that_wait(folder: Path) -> None:
+    first, *_ = (submit(folder, to=steps, part="a") for steps in (60, 1, 1, 1))
+    command = [sys.executable, "-m", "dagstack_plugins", "units", "worker", "plugins", "--until-done"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as worker:
+        _, told = typed(folder, "list", "--watch", "--limit", "1")
+        assert worker.wait(20) == 0
+    assert f"{first}: counter succeeded" in told
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 @pytest.mark.parametrize(("sign", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_worker_ends_in_good_order(folder: Path, sign: signal.Signals, status: int) -> None:
