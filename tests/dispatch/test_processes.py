@@ -243,7 +243,7 @@ def test_a_plugin_that_writes_into_the_connection_fails_its_own_call(one: Host, 
     assert one.call(value=1) == {"value": 1}
 
 
-@pytest.mark.parametrize("told", ["nonsense", "log", "progress", "checkpoint"])
+@pytest.mark.parametrize("told", ["nonsense", "log", "progress", "checkpoint", "cancelled"])
 def test_what_a_plugin_tells_is_not_trusted(one: Host, told: str) -> None:
     code = f"""
 import json
@@ -572,7 +572,7 @@ def test_between_calls_the_host_does_not_listen(host: Host, capfd: pytest.Captur
             "def late():\n"
             "    time.sleep(0.2)\n"
             "    try: ctx.checkpoint.load('a')\n"
-            "    except Exception as error: self.late = str(error)\n"
+            "    except Exception as error: self.late = f'{error} {ctx.cancelled}'\n"
             "    ctx.progress.update(1)\n"
             "    ctx.logger.error('into the void')\n"
             "    self.done = True\n"
@@ -581,6 +581,7 @@ def test_between_calls_the_host_does_not_listen(host: Host, capfd: pytest.Captur
         time.sleep(0.4)
         late = host.run("while not hasattr(self, 'done'): time.sleep(0.01)\nresult = self.late")
     assert "while a hook of it runs" in late
+    assert late.endswith("False")
     assert "into the void" in capfd.readouterr().err
 
 
