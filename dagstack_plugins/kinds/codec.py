@@ -15,7 +15,8 @@ from dagstack_plugins.interrupts import is_interrupt
 from dagstack_plugins.kinds.jsonvalues import NotJson, to_json
 from dagstack_plugins.kinds.model import Hook, Kind
 from dagstack_plugins.kinds.payload import Payload
-from dagstack_plugins.kinds.payloads import Convert, PayloadTypes, Shape
+from dagstack_plugins.kinds.payload_class import Convert
+from dagstack_plugins.kinds.payloads import PayloadTypes, Shape
 from dagstack_plugins.kinds.schemas import Schema
 from dagstack_plugins.kinds.shortcut import Shortcut, shortcut
 from dagstack_plugins.schemafaults import faults_of

@@ -14,7 +14,8 @@ from dagstack_plugins.kinds.emit.bundle import CannotEmit
 from dagstack_plugins.kinds.literals import docstring, literal, string
 from dagstack_plugins.kinds.model import Dispatch, Hook, Kind
 from dagstack_plugins.kinds.payload import Payload
-from dagstack_plugins.kinds.payloads import ObjectParts, TypeBuilder, pascal
+from dagstack_plugins.kinds.payload_class import ObjectParts
+from dagstack_plugins.kinds.payloads import TypeBuilder, pascal
 
 _WIDTH: Final = 88
 _INDENT: Final = "    "
