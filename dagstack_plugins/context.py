@@ -25,6 +25,7 @@ class PluginContext:
         resources: a ``ResourceRegistry`` that replaces the registry's own.
         progress_sink: where progress goes; by default nowhere.
         checkpoint_store: where checkpoints are kept; by default in memory.
+        is_cancelled: tells whether plugins are to stop; asked whenever one looks at ``cancelled``.
 
     Attributes:
         config: in a plugin's context: its own section, checked against its schema.
@@ -46,6 +47,7 @@ class PluginContext:
         *,
         progress_sink: ProgressSink | None = None,
         checkpoint_store: CheckpointStore | None = None,
+        is_cancelled: Callable[[], bool] = bool,
     ) -> None:
         self.config: Mapping[str, Any] = {} if config is None else config
         self.logger = logging.getLogger("dagstack_plugins") if logger is None else logger
@@ -56,7 +58,7 @@ class PluginContext:
         self.progress = Progress(self._sink, "", "")
         self.checkpoint = Checkpoint(self._store, "")
         self._cancelled = False
-        self._is_cancelled: Callable[[], bool] = bool
+        self._is_cancelled = is_cancelled
         self._count: Callable[[], int] = int
 
     def for_plugin(
@@ -86,6 +88,7 @@ class PluginContext:
             resources,
             progress_sink=self._sink,
             checkpoint_store=self._store,
+            is_cancelled=self._is_cancelled,
         )
         context.progress = Progress(self._sink, kind, name)
         context.checkpoint = Checkpoint(self._store, f"{kind}/{name}")
@@ -111,7 +114,3 @@ class PluginContext:
     def cancel(self) -> None:
         """Ask the plugin to stop."""
         self._cancelled = True
-
-    def cancel_when(self, asked: Callable[[], bool]) -> None:
-        """Ask the plugin to stop whenever a function says so, which is called each time that the plugin looks."""
-        self._is_cancelled = asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 import logging
+import math
 import os
 import pickle
 import signal
@@ -14,8 +15,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dagstack_plugins import errors
 from dagstack_plugins.calls import StopChain, bound_metadata
@@ -29,6 +31,7 @@ from dagstack_plugins.progress import ProgressEvent
 from dagstack_plugins.runtimes.channel import LIMIT, Channel
 from dagstack_plugins.runtimes.told import told_of
 
+_T = TypeVar("_T")
 _MOMENT: Final = 0.1
 """Seconds for which an answer holds, whether the host still wants a call: it takes some 100 µs to ask."""
 
@@ -45,11 +48,14 @@ class Host:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._lock = threading.RLock()
+        # Handlers of signals run in the main thread: one that raises there would leave half a question, or its answer,
+        # to those who come next.
+        self._aside = ThreadPoolExecutor(1, "dagstack-plugins-questions")
+        self._aside.submit(int).result()  # its thread is none that the plugin starts
         self._listens = False
         self._number = 0
-        self._sending = False
         self._cancelled = False
-        self._asked = 0.0
+        self._asked = -math.inf
         self._process = os.getpid()
 
     def next(self) -> bytes:
@@ -58,7 +64,7 @@ class Host:
         with self._lock:
             self._listens = True
             self._number += 1
-            self._cancelled = False
+            self._cancelled, self._asked = False, -math.inf
         return message
 
     def answer(self, reply: dict[str, Any]) -> None:
@@ -75,11 +81,12 @@ class Host:
 
     def tell(self, told: str, what: Any) -> bool:
         """Tell it something; whether it heard that."""
+        if self._is_barred():
+            return False
         with self._lock:
-            # A signal's handler may come while a message is half sent.
-            if not self._listens or self._sending or os.getpid() != self._process:
+            if not self._listens:
                 return False
-            self._send({"told": told, "what": what})
+            self._channel.send(json.dumps({"told": told, "what": what}).encode())
             return True
 
     def ask(self, told: str, what: Any) -> Any:
@@ -89,36 +96,46 @@ class Host:
             PluginRegistryError: if it doesn't listen now.
             Exception: what it raised.
         """
-        with self._lock:
-            if not self._listens or self._sending or os.getpid() != self._process:
-                raise PluginRegistryError(
-                    "a plugin in a worker process reaches its host's checkpoints while a hook of it runs, not between, "
-                    "and from no fork of that process"
-                )
-            self._send({"told": told, "what": what, "asks": True})
-            answer = json.loads(self._channel.receive())
+        answer = None if self._is_barred() else self._apart(lambda: self._exchange(told, what))
+        if answer is None:
+            raise PluginRegistryError(
+                "a plugin in a worker process reaches its host's checkpoints while a hook of it runs, not between, "
+                "and from no fork of that process"
+            )
         if "error" in answer:
             raise _error_called(answer["error"], answer["message"], answer["known"])
         return answer["value"]
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        self._sending = True
+    def _is_barred(self) -> bool:
+        """Whether this is a fork, or the handler of a signal that came while its thread was at it."""
+        return os.getpid() != self._process or self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def _apart(self, do: Callable[[], _T]) -> _T:
+        if threading.current_thread() is threading.main_thread():
+            return self._aside.submit(do).result()
+        return do()
+
+    def _exchange(self, told: str, what: Any, *, patient: bool = True) -> Any:
+        """Its answer; ``None`` if it doesn't listen now, or to others, which only who is patient waits for."""
+        if not self._lock.acquire(blocking=patient):
+            return None
         try:
-            self._channel.send(json.dumps(message).encode())
+            if not self._listens:
+                return None
+            self._channel.send(json.dumps({"told": told, "what": what, "asks": True}).encode())
+            return json.loads(self._channel.receive())
         finally:
-            self._sending = False
+            self._lock.release()
 
     # What a context's progress goes to, where its checkpoints are, and whether it is to stop
 
     def cancelled(self) -> bool:
         """Whether the host wants the hook that runs now to stop, as it was a moment ago."""
-        with self._lock:
-            now = time.monotonic()
-            if not self._cancelled and now - self._asked > _MOMENT:
-                self._asked = now
-                with suppress(PluginRegistryError):  # it doesn't listen now
-                    self._cancelled = self.ask("cancelled", [])
-            return self._cancelled
+        if not self._cancelled and time.monotonic() - self._asked > _MOMENT and not self._is_barred():
+            answer = self._apart(lambda: self._exchange("cancelled", [], patient=False))
+            if answer is not None:
+                self._cancelled, self._asked = answer.get("value", False), time.monotonic()
+        return self._cancelled
 
     def emit(self, event: ProgressEvent) -> None:
         """Pass on what the plugin tells of its progress."""
@@ -181,10 +198,15 @@ class Worker:
         logging.getLogger().setLevel(given["level"])
         logging.getLogger().addHandler(_HostLog(host))
         self._guest = Guest(given["recipe"])
-        self._guest.start(given["config"], given["resources"], logger=own, progress_sink=host, checkpoint_store=host)
+        self._guest.start(
+            given["config"],
+            given["resources"],
+            logger=own,
+            progress_sink=host,
+            checkpoint_store=host,
+            is_cancelled=host.cancelled,
+        )
         self.plugin = self._guest.plugin
-        if self.plugin.context is not None:
-            self.plugin.context.cancel_when(host.cancelled)
         self._invoke: dict[str, Callable[[Any], Any]] = {}
 
     def failure(self) -> dict[str, Any] | None:
@@ -248,7 +270,7 @@ def _encoded(reply: dict[str, Any]) -> bytes:
 
 
 def _serve(host: Host, worker: Worker) -> None:
-    while "hook" in (wanted := json.loads(host.next())):
+    while "teardown" not in (wanted := json.loads(host.next())):
         host.answer(worker.call(wanted["hook"], wanted["payload"], wanted["metadata"]))
     host.answer(worker.stop())
 

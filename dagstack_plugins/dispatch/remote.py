@@ -19,7 +19,7 @@ from dagstack_plugins.kinds.payload import plain
 from dagstack_plugins.plugin import Plugin
 from dagstack_plugins.runtimes.channel import LIMIT
 from dagstack_plugins.runtimes.processes import Died, PluginWorkers, Reply, WorkerProcess, request
-from dagstack_plugins.wording import raised
+from dagstack_plugins.wording import raised, shown
 
 
 @attrs.frozen(eq=False)
@@ -87,6 +87,8 @@ class Remote:
             raise self._error(error)
         if isinstance(faults, list):
             raise self._invalid(reply, faults)
+        if not reply.keys() & {"value", "stop"}:
+            raise self.unfit(ValueError(f"expected what the hook returned, found {shown(reply)}"))
         value = reply.get("value")
         if reply.get("stop") is True:
             return self.finish(STOP_CHAIN.with_value(value) if "value" in reply else STOP_CHAIN)

@@ -83,4 +83,4 @@ def _known(error: Exception) -> dict[str, Any]:
     """What an error of ours knows beside its message, as far as it is told by name."""
     if not isinstance(error, PluginRegistryError):
         return {}
-    return {name: value for name, value in vars(error).items() if isinstance(value, str | int)}
+    return {name: value for name, value in vars(error).items() if isinstance(value, str | int | float)}

@@ -268,6 +268,18 @@ def test_a_fork_that_comes_back_answers_nobody(one: Host) -> None:
     assert [one.call(value=number) for number in range(5)] == [{"value": number} for number in range(5)]
 
 
+def test_a_reply_without_a_result_is_none(one: Host) -> None:
+    code = """
+import json
+message = json.dumps({"requires_restart": False, "number": 2}).encode()
+for d in range(3, 500):
+    try: os.write(d, len(message).to_bytes(8, "big") + message)
+    except OSError: pass
+"""
+    with pytest.raises(PluginError, match="expected what the hook returned, found"):
+        one.run(code)
+
+
 def test_a_surplus_reply_is_nobodys_answer(one: Host) -> None:
     code = """
 import json
@@ -563,6 +575,67 @@ def test_an_error_of_the_hosts_checkpoint_store_reaches_the_plugin(host: Host) -
             host.run("try: ctx.checkpoint.save('a', 1)\nexcept OSError as error: result = str(error)")
             == "no space left"
         )
+
+
+def test_each_call_hears_at_once_whether_the_host_wants_it(host: Host) -> None:
+    unwanted = [False]
+    host.add(PLUGIN.replace("def setup(self, ctx):", "def setup(self, ctx):\n        self.early = ctx.cancelled"))
+    with host.registry.running(PluginContext(is_cancelled=lambda: unwanted[0])):
+        assert host.run("result = [self.early, ctx.cancelled]") == [False, False]
+        unwanted[0] = True
+        assert host.run("result = ctx.cancelled") is True
+        unwanted[0] = False
+        assert host.run("result = ctx.cancelled") is False
+
+
+INTERRUPTED = """
+import signal
+from dagstack_plugins.runtimes.channel import Channel
+class Late(Exception): pass
+def late(*_):
+    self.seen = ctx.checkpoint.load('other')
+    raise Late
+signal.signal(signal.SIGALRM, late)
+receive = Channel.receive
+def slowly(channel, until=None):
+    Channel.receive = receive
+    signal.raise_signal(signal.SIGALRM)
+    time.sleep(0.1)
+    return receive(channel, until)
+Channel.receive = slowly
+try: QUESTION
+except Late: result = [ctx.cancelled, ctx.checkpoint.save('a', 1), ctx.checkpoint.load('a')]
+finally: signal.signal(signal.SIGALRM, signal.SIG_DFL)
+"""
+
+
+@pytest.mark.parametrize("question", ["ctx.cancelled", "ctx.checkpoint.load('a')"])
+def test_a_signal_that_breaks_a_question_off_leaves_its_answer_to_nobody(one: Host, question: str) -> None:
+    for number in range(1, 3):
+        assert one.run(INTERRUPTED.replace("QUESTION", question)) == [False, number, [1, number]]
+        assert [one.call(value=value) for value in range(3)] == [{"value": value} for value in range(3)]
+    assert one.run("result = self.seen") == [None, 0]
+
+
+def test_who_looks_whether_it_is_cancelled_waits_for_no_checkpoint_nor_in_a_fork(host: Host) -> None:
+    class Slow(MemoryCheckpoints):
+        def load(self, scope: str, key: str) -> Any:
+            time.sleep(1)
+            return super().load(scope, key)
+
+    host.add()
+    with host.registry.running(PluginContext(checkpoint_store=Slow())):
+        assert host.run(
+            "import signal\n"
+            "saving = threading.Thread(target=lambda: ctx.checkpoint.load('a'))\n"
+            "saving.start()\n"
+            "time.sleep(0.2)\n"
+            "if (child := os.fork()) == 0:\n"
+            "    signal.alarm(5)\n"
+            "    os._exit(ctx.cancelled)\n"
+            "result = [ctx.cancelled, saving.is_alive(), os.waitpid(child, 0)[1]]\n"
+            "saving.join()"
+        ) == [False, True, 0]
 
 
 def test_between_calls_the_host_does_not_listen(host: Host, capfd: pytest.CaptureFixture[str]) -> None:
