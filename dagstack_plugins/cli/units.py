@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from dagstack_plugins.cli.options import FOLDER, examples, hookspecs_option, ins
 from dagstack_plugins.cli.output import complain, counted, own_stdout, safe, told_path, write, write_json
 from dagstack_plugins.cli.signals import INTERRUPTED, TERMINATED, terminable
 from dagstack_plugins.context import PluginContext
-from dagstack_plugins.errors import PluginUnavailable
+from dagstack_plugins.errors import PluginUnavailable, UnitUnknown
 from dagstack_plugins.plugin import PluginState
 from dagstack_plugins.registry import PluginRegistry
 from dagstack_plugins.submission import Patience, Units
@@ -275,13 +275,14 @@ def _watched(found: Units, wanted: Mapping[str, Any], *, for_ever: bool = False)
     ):
         while True:
             with patience:
+                is_over = not for_ever and not found.list(states=_OPEN, limit=1)  # before the last look at all
                 rows = _rows(found, **wanted)
                 if live is not None:
                     shown = list(rows.values())[:_SHOWN]
                     live.update(Group(_table(shown), Text(counted(len(rows), "unit"), "dim")))
                 else:
                     seen = _tell_ends(found, rows, seen)
-                if not for_ever and not found.list(states=_OPEN, limit=1):
+                if is_over:
                     return
             threading.Event().wait(_LOOK)
 
@@ -300,11 +301,13 @@ def _rows(found: Units, limit: int, states: Sequence[str] = _STATES, **wanted: A
 
 def _tell_ends(found: Units, rows: Mapping[str, Mapping[str, Any]], seen: Iterable[str]) -> set[str]:
     """Say which have ended of those that had not; the ones that have not ended now."""
-    for unit in seen:
-        row = rows.get(unit) or found.status(unit).to_dict()
-        if row["state"] not in _OPEN:
-            complain(f"{safe(row['plugin_name'])} {row['state']}", unit)
-    return {unit for unit, row in rows.items() if row["state"] in _OPEN}
+    now = dict(rows)
+    for unit in [unit for unit in seen if unit not in rows]:
+        with suppress(UnitUnknown):  # it ended long ago, or the orchestrator forgot it
+            now[unit] = found.status(unit).to_dict()
+    for unit in [unit for unit in seen if unit in now and now[unit]["state"] not in _OPEN]:
+        complain(f"{safe(now[unit]['plugin_name'])} {now[unit]['state']}", unit)
+    return {unit for unit, row in now.items() if row["state"] == "running" or (unit in rows and row["state"] in _OPEN)}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

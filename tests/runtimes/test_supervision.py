@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -32,6 +33,7 @@ from dagstack_plugins import (
 )
 from dagstack_plugins.contents import Contents
 from dagstack_plugins.lock import LockedPlugin
+from dagstack_plugins.runtimes.mcp import lines
 from tests.waiting import until
 
 from .conftest import HERE, TIMES, WriteServer, gone, status_of, wires
@@ -292,7 +294,7 @@ def test_one_that_closes_its_input_is_started_again(
 def test_one_that_floods_its_host_holds_up_no_other(
     registry: PluginRegistry, server: WriteServer, plugins: Path
 ) -> None:
-    server("delphi", call_timeout_sec=2)
+    server("delphi", call_timeout_sec=4)
     server("fine")
     registry.discover(plugins)
     with registry.running(), ThreadPoolExecutor(1) as pool:
@@ -303,6 +305,35 @@ def test_one_that_floods_its_host_holds_up_no_other(
         assert not flood.done()
         with suppress(TimeoutError):  # its own answer comes after all that
             flood.result(20)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause"),
+    [(0.0001, 0.22), (0.001, 0.3), (0.002, 0)],
+    ids=["as fast as it can", "on a busy machine", "as others do, too"],
+)
+def test_a_flood_is_read_slowly_and_leaves_half_of_the_time(
+    seconds: float, pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second's work of the host, by its own clock, with so many seconds for each line."""
+    now, pauses = [0.0], set()
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds
+        pauses.add(round(seconds, 2))
+
+    async def read() -> None:
+        process = Mock(stdout=asyncio.StreamReader())
+        process.stdout.feed_data(b'{"jsonrpc": "2.0", "method": "notifications/message"}\n' * 3000)
+        incoming = lines.Incoming(process, pytest.fail)
+        while now[0] < 1:
+            await incoming.receive()
+            now[0] += seconds
+
+    monkeypatch.setattr(lines, "time", Mock(monotonic=lambda: now[0]))
+    monkeypatch.setattr(lines, "asyncio", Mock(wraps=asyncio, sleep=sleep))
+    asyncio.run(read())
+    assert pauses == {0, pause}
 
 
 def test_one_that_closes_its_output_is_started_again(

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -287,7 +287,9 @@ def test_who_watches_bears_with_a_redis_that_is_restarted(tmp_path: Path) -> Non
             told.open("wb") as stderr,
             redis.Redis(port=server.port) as client,
             subprocess.Popen(command, stderr=stderr, env={**os.environ, "DAGSTACK_UNITS": broker}) as watch,
+            ExitStack() as at_last,
         ):
+            at_last.callback(watch.kill)
             first, second = submit(registry, value=1), submit(registry, value=2)
             until(lambda: client.info("commandstats").get("cmdstat_zrevrangebyscore", {}).get("calls", 0) > 20)
             registry.units.cancel(first)
